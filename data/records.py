@@ -1,0 +1,126 @@
+"""A record: one station's waveform over some time, with its labels, whatever file it came from."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .batch import COMPONENT_SLOTS, UNITS
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Arrival:
+    """One seismic phase in a record.
+
+    phase: P, S, Pg, Pn, Sg, Sn …
+    time_s: seconds after the record's first sample.
+    event: which of the record's events it belongs to; P and S of one event share the number.
+    polarity: positive, negative, undecidable, or None where nobody looked.
+    evaluation: manual, automatic, synthetic or unknown: who says so.
+    """
+
+    phase: str
+    time_s: float
+    event: int = 0
+    polarity: str | None = None
+    evaluation: str = "unknown"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Record:
+    """One station's waveform at its native rate and length, and what is known about it.
+
+    waveform: float32 `(component, sample)`, NaN where nothing was observed.
+    component_names: Z, N, E, 1, 2, 3, U or H, one a row, each going to its own slot of `COMPONENT_SLOTS`.
+    start_time: UTC seconds since 1970, NaN where unknown.
+    labelled_phases: the phases (P, S) of which *every* arrival in the record is listed. A phase that is not
+        named here is unknown, not absent, and no loss or metric counts its absence.
+    metadata: the rest, under SeisBench's names with units (`source_magnitude`, `path_back_azimuth_deg` …).
+    """
+
+    record_id: str
+    waveform: np.ndarray
+    component_names: tuple[str, ...]
+    sampling_rate_hz: float
+    start_time: float = float("nan")
+    station_id: str = ""
+    event_id: str = ""
+    unit: str = "unknown"
+    arrivals: tuple[Arrival, ...] = ()
+    labelled_phases: frozenset[str] = frozenset()
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        shape = self.waveform.shape
+        if self.waveform.dtype != np.float32 or len(shape) != 2 or len(self.component_names) != shape[0]:
+            raise ValueError(
+                f"record {self.record_id}: waveform must be float32 (component, sample) with one row for each of "
+                f"{self.component_names}, found {self.waveform.dtype} {shape}"
+            )
+        unknown = [name for name in self.component_names if name not in COMPONENT_SLOTS]
+        if unknown:
+            raise ValueError(
+                f"record {self.record_id}: unknown component {unknown}; known are {tuple(COMPONENT_SLOTS)}"
+            )
+        slots = [COMPONENT_SLOTS[name] for name in self.component_names]
+        if len(set(slots)) != len(slots):
+            raise ValueError(f"record {self.record_id}: {self.component_names} want the same slot twice ({slots})")
+        if not self.sampling_rate_hz > 0:
+            raise ValueError(f"record {self.record_id}: sampling rate must be positive, found {self.sampling_rate_hz}")
+        if self.unit not in UNITS:
+            raise ValueError(f"record {self.record_id}: unit must be one of {UNITS}, found {self.unit!r}")
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds."""
+        return self.waveform.shape[1] / self.sampling_rate_hz
+
+    def arrival_s(self, phase: str, event: int = 0) -> float:
+        """The time of a phase of one event in seconds after the first sample, NaN where it is not listed."""
+        for arrival in self.arrivals:
+            if arrival.phase == phase and arrival.event == event:
+                return arrival.time_s
+        return float("nan")
+
+    @property
+    def num_events(self) -> int:
+        """How many events have an arrival here."""
+        return 1 + max((arrival.event for arrival in self.arrivals), default=-1)
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """Something that was not used, and why: nothing is dropped in silence."""
+
+    item: str
+    reason: str
+
+
+def station_ids(records: Iterable[Record]) -> list[str]:
+    """The stations of some records, sorted, each once."""
+    return sorted({record.station_id for record in records})
+
+
+def split_by_event(
+    records: Sequence[Record], fractions: dict[str, float], seed: int
+) -> dict[str, list[Record]]:
+    """Records split by event, so that no earthquake lies on two sides.
+
+    An event's side is decided by a hash of its id and the seed alone: a corpus that grows moves no event. A
+    record without an event id counts as an event of its own.
+    """
+    total = sum(fractions.values())
+    if not fractions or abs(total - 1.0) > 1e-9:
+        raise ValueError(f"fractions must sum to 1, found {fractions}")
+    edges = np.cumsum(list(fractions.values()))
+    names = list(fractions)
+    split: dict[str, list[Record]] = {name: [] for name in names}
+    for record in records:
+        key = f"{seed}/{record.event_id or record.record_id}".encode()
+        position = int.from_bytes(hashlib.sha256(key).digest()[:8]) / 2**64
+        split[names[min(int(np.searchsorted(edges, position, side='right')), len(names) - 1)]].append(record)
+    return split

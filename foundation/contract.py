@@ -1,0 +1,226 @@
+"""The input contract: exactly what a model wants to be fed, saved with it and enforced wherever it runs.
+
+This is the only place where waveforms are made ready for a network. Training, evaluation and use all call
+`InputContract.prepare` from inside the model, so that they cannot disagree.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..configs.loader import build_config
+from ..data.batch import COMPONENTS, UNITS, WaveformBatch
+from ..data.resampling import rate_ratio, resample, resample_observed
+
+
+class ContractError(ValueError):
+    """A model without an input contract, or an input that breaks it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Normalization:
+    """How amplitudes are scaled.
+
+    scope: station (the components of a station share one scale, so that magnitude and the ratio of the
+        horizontals survive) or component (each by itself; for comparison with published models).
+    statistic: std or peak of the observed samples.
+    epsilon: a component whose statistic is not above this, in input units, is dead and counts as missing.
+    """
+
+    scope: str = "station"
+    statistic: str = "std"
+    epsilon: float = 1e-20
+
+    def __post_init__(self) -> None:
+        if self.scope not in ("station", "component"):
+            raise ContractError(f"normalization scope must be station or component, found {self.scope!r}")
+        if self.statistic not in ("std", "peak"):
+            raise ContractError(f"normalization statistic must be std or peak, found {self.statistic!r}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowRange:
+    """Window lengths in seconds that a model was trained for."""
+
+    min: float = 10.0
+    max: float = 300.0
+    preferred: float = 30.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreparedInput:
+    """What the network itself sees.
+
+    waveform: float32 `(window, component, sample)` at the model's rate, normalized, 0 where not observed.
+    observed: bool, likewise.
+    log_gain: float32 `(window,)`, log10 of the scale that was divided out, in input units; 0 where nothing
+        was observed. With component scope, the mean over the live components.
+    unit_index: int64 `(window,)`, position in `UNITS`.
+    scale: float32 `(window, component, 1)`, what the waveform was divided by.
+    num_samples: samples at the model's rate before padding to whole tokens.
+    """
+
+    waveform: Tensor
+    observed: Tensor
+    log_gain: Tensor
+    unit_index: Tensor
+    scale: Tensor
+    num_samples: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputContract:
+    """What a model takes.
+
+    sampling_rates_hz: lowest and highest rate of an input. Inside, everything runs at `model_rate_hz`;
+        other rates are resampled with an anti-alias filter.
+    components: names of the input rows, in order. A component that is not given is missing, never zero.
+    window_s: lengths that the model was trained for.
+    units: those of `UNITS` that the model takes.
+    highpass_hz: half-power corner of the high-pass, or None.
+    """
+
+    sampling_rates_hz: tuple[float, float] = (20.0, 500.0)
+    model_rate_hz: float = 100.0
+    components: tuple[str, ...] = COMPONENTS
+    window_s: WindowRange = field(default_factory=WindowRange)
+    normalization: Normalization = field(default_factory=Normalization)
+    units: tuple[str, ...] = UNITS
+    highpass_hz: float | None = 1.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON values, for `config.json`."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, settings: dict[str, Any] | None, source: str) -> InputContract:
+        """The contract that a configuration carries.
+
+        Raises ContractError where there is none or it is incomplete: a model whose input is guessed at gives
+        wrong answers in silence.
+        """
+        if not settings:
+            raise ContractError(
+                f"{source} has no input_contract: without it nobody knows the rates, components, units and scaling "
+                "that the weights expect. Add the contract that the model was trained with to its config.json"
+            )
+        absent = {f.name for f in dataclasses.fields(cls)} - set(settings)
+        if absent:
+            raise ContractError(f"{source}: the input_contract lacks {sorted(absent)}; nothing is filled in by guess")
+        try:
+            return build_config(cls, dict(settings), source=f"{source}: input_contract")
+        except ValueError as error:
+            raise ContractError(str(error)) from error
+
+    def check(self, batch: WaveformBatch) -> None:
+        """Raise ContractError where a batch is outside of what the model was trained for."""
+        low, high = self.sampling_rates_hz
+        rates = batch.sampling_rate_hz
+        if not bool(((rates >= low * 0.999) & (rates <= high * 1.001)).all()):
+            raise ContractError(
+                f"sampling rate must be {low:g} to {high:g} Hz, found {float(rates.min()):g} to "
+                f"{float(rates.max()):g} Hz: resample first, or use a model trained for this rate"
+            )
+        duration_s = batch.num_samples / rates
+        shortest, longest = self.window_s.min, self.window_s.max
+        if not bool(((duration_s >= shortest * 0.99) & (duration_s <= longest * 1.01)).all()):
+            raise ContractError(
+                f"windows must last {shortest:g} to {longest:g} s, found {float(duration_s.min()):.2f} to "
+                f"{float(duration_s.max()):.2f} s: cut or pad them with NaN"
+            )
+        bad_units = sorted(set(batch.unit) - set(self.units))
+        if bad_units:
+            raise ContractError(f"unit must be one of {self.units}, found {bad_units}: remove the response first")
+        bad_components = sorted(set(batch.component_names) - set(self.components))
+        if bad_components:
+            raise ContractError(f"the model takes components {self.components}, found also {bad_components}")
+
+    def prepare(self, batch: WaveformBatch) -> PreparedInput:
+        """Demean, resample, high-pass and scale a batch, and say what is missing.
+
+        Statistics come from observed samples alone, so that nothing behind a gap or a mask leaks. Windows of
+        one batch may have different rates; shorter ones end in unobserved samples.
+        """
+        self.check(batch)
+        batch = batch.with_components(self.components)
+        observed = batch.observed
+        waveform = torch.where(observed, batch.waveform, 0.0)
+        waveform = torch.where(observed, waveform - _masked_mean(waveform, observed), 0.0)
+        waveform, observed = self._to_model_rate(waveform, observed, batch.sampling_rate_hz)
+        if self.highpass_hz is not None:
+            waveform = _highpass(waveform, observed, self.highpass_hz, self.model_rate_hz)
+        amplitude = self._amplitude(waveform, observed)
+        alive = amplitude > self.normalization.epsilon
+        observed = observed & alive
+        if self.normalization.scope == "station":
+            amplitude = self._station_amplitude(amplitude, observed)
+        any_alive = alive.any(dim=1).squeeze(-1)
+        scale = torch.where(amplitude > self.normalization.epsilon, amplitude, 1.0)
+        log_scale = torch.where(alive, scale.log10(), 0.0).sum(dim=1) / alive.sum(dim=1).clamp(min=1)
+        return PreparedInput(
+            waveform=torch.where(observed, waveform / scale, 0.0),
+            observed=observed,
+            log_gain=torch.where(any_alive, log_scale.squeeze(-1), 0.0),
+            unit_index=torch.tensor([UNITS.index(unit) for unit in batch.unit], device=batch.device),
+            scale=scale.expand(-1, len(self.components), -1),
+            num_samples=waveform.shape[-1],
+        )
+
+    def _to_model_rate(self, waveform: Tensor, observed: Tensor, rates_hz: Tensor) -> tuple[Tensor, Tensor]:
+        """Each window at the model's rate, padded at its end as unobserved where lengths come to differ."""
+        ratios = [rate_ratio(rate, self.model_rate_hz) for rate in rates_hz.tolist()]
+        if all(ratio == 1 for ratio in ratios):
+            return waveform, observed
+        num_samples = max(math.ceil(waveform.shape[-1] * ratio) for ratio in ratios)
+        resampled = waveform.new_zeros(*waveform.shape[:-1], num_samples)
+        seen = observed.new_zeros(resampled.shape)
+        for ratio in set(ratios):
+            rows = torch.tensor([i for i, other in enumerate(ratios) if other == ratio], device=waveform.device)
+            part = resample(waveform[rows], 1.0, float(ratio))
+            resampled[rows, :, : part.shape[-1]] = part
+            seen[rows, :, : part.shape[-1]] = resample_observed(observed[rows], 1.0, float(ratio))
+        return resampled, seen
+
+    def _amplitude(self, waveform: Tensor, observed: Tensor) -> Tensor:
+        """The statistic of each component by itself, `(window, component, 1)`."""
+        if self.normalization.statistic == "peak":
+            return torch.where(observed, waveform.abs(), 0.0).amax(dim=-1, keepdim=True)
+        return _masked_mean(waveform.square(), observed).sqrt()
+
+    def _station_amplitude(self, amplitude: Tensor, observed: Tensor) -> Tensor:
+        """One amplitude for a station, `(window, 1, 1)`: quadratic mean, or the largest peak, of live components."""
+        if self.normalization.statistic == "peak":
+            return amplitude.amax(dim=1, keepdim=True)
+        weight = observed.sum(dim=-1, keepdim=True).float()
+        power = (amplitude.square() * weight).sum(dim=1, keepdim=True)
+        return (power / weight.sum(dim=1, keepdim=True).clamp(min=1)).sqrt()
+
+
+def _masked_mean(values: Tensor, observed: Tensor) -> Tensor:
+    count = observed.sum(dim=-1, keepdim=True).clamp(min=1)
+    return torch.where(observed, values, 0.0).sum(dim=-1, keepdim=True) / count
+
+
+def _highpass(waveform: Tensor, observed: Tensor, corner_hz: float, rate_hz: float) -> Tensor:
+    """Subtract a Gaussian-weighted local mean of the observed samples: zero phase, and at home with gaps.
+
+    A Gaussian of σ seconds passes exp(−2π²σ²f²); its complement has half power at f = 0.2494/σ.
+    """
+    sigma = 0.2494 / corner_hz * rate_hz
+    reach = math.ceil(3.5 * sigma)
+    offset = torch.arange(-reach, reach + 1, device=waveform.device, dtype=waveform.dtype)
+    kernel = torch.exp(-0.5 * (offset / sigma).square())
+    kernel = (kernel / kernel.sum())[None, None]
+    flat = waveform.reshape(-1, 1, waveform.shape[-1])
+    weight = observed.reshape(flat.shape).to(flat.dtype)
+    local_sum = F.conv1d(flat * weight, kernel, padding=reach)
+    local_weight = F.conv1d(weight, kernel, padding=reach)
+    smooth = (local_sum / local_weight.clamp(min=1e-6)).reshape(waveform.shape)
+    return torch.where(observed, waveform - smooth, 0.0)
