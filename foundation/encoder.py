@@ -1,0 +1,121 @@
+"""The transformer blocks: pre-norm, RMSNorm, SwiGLU, QK-norm, and rotary positions in seconds.
+
+Plain linear layers named `query`, `key`, `value`, `out`, `gate`, `up`, `down`: adapters and checkpoints speak
+these names.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers.modeling_layers import GradientCheckpointingLayer
+
+LINEAR_NAMES = ("query", "key", "value", "out", "gate", "up", "down")
+"""Every linear layer of a block: the targets of LoRA."""
+
+SHORTEST_PERIOD_S = 0.32
+LONGEST_PERIOD_S = 1200.0
+
+
+def rotary_angles(token_time_s: Tensor, head_dim: int) -> tuple[Tensor, Tensor]:
+    """Cosine and sine `(window, 1, token, head_dim // 2)` of each token's time, for `rotate`.
+
+    Su et al. 2021 (RoFormer) with periods in seconds, spread geometrically from `SHORTEST_PERIOD_S` to
+    `LONGEST_PERIOD_S`. Attention then depends on time differences alone, whatever rate or length the window
+    has. Computed when needed: a buffer would be garbage after `from_pretrained`.
+    """
+    exponent = torch.linspace(0, 1, head_dim // 2, device=token_time_s.device, dtype=torch.float32)
+    period_s = SHORTEST_PERIOD_S * (LONGEST_PERIOD_S / SHORTEST_PERIOD_S) ** exponent
+    angle = (2 * math.pi * token_time_s.float()[:, None, :, None]) / period_s
+    return angle.cos(), angle.sin()
+
+
+def rotate(vectors: Tensor, angles: tuple[Tensor, Tensor]) -> Tensor:
+    """Turn query or key vectors `(window, head, token, head_dim)` by their times."""
+    cosine, sine = angles
+    first, second = vectors.float().chunk(2, dim=-1)
+    turned = torch.cat((first * cosine - second * sine, second * cosine + first * sine), dim=-1)
+    return turned.to(vectors.dtype)
+
+
+class Attention(nn.Module):
+    """Bidirectional multi-head attention through `scaled_dot_product_attention`."""
+
+    def __init__(self, dim: int, num_heads: int) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.query = nn.Linear(dim, dim, bias=False)
+        self.key = nn.Linear(dim, dim, bias=False)
+        self.value = nn.Linear(dim, dim, bias=False)
+        self.out = nn.Linear(dim, dim, bias=False)
+        self.query_norm = nn.RMSNorm(dim // num_heads, eps=1e-6)
+        self.key_norm = nn.RMSNorm(dim // num_heads, eps=1e-6)
+
+    def forward(self, tokens: Tensor, angles: tuple[Tensor, Tensor], mask: Tensor | None) -> Tensor:
+        """Attend among tokens `(window, token, dim)`; `mask` `(window, 1, 1, token)` is True where to look."""
+        split = "window token (head dim) -> window head token dim"
+        query = rearrange(self.query(tokens), split, head=self.num_heads)
+        key = rearrange(self.key(tokens), split, head=self.num_heads)
+        value = rearrange(self.value(tokens), split, head=self.num_heads)
+        query = rotate(self.query_norm(query).to(value.dtype), angles)
+        key = rotate(self.key_norm(key).to(value.dtype), angles)
+        attended = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        return self.out(rearrange(attended, "window head token dim -> window token (head dim)"))
+
+
+class FeedForward(nn.Module):
+    """SwiGLU (Shazeer 2020)."""
+
+    def __init__(self, dim: int, hidden_dim: int) -> None:
+        super().__init__()
+        self.gate = nn.Linear(dim, hidden_dim, bias=False)
+        self.up = nn.Linear(dim, hidden_dim, bias=False)
+        self.down = nn.Linear(hidden_dim, dim, bias=False)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Mix the features of each token `(window, token, dim)`."""
+        return self.down(F.silu(self.gate(tokens)) * self.up(tokens))
+
+
+class Block(GradientCheckpointingLayer):
+    """Attention and feed-forward, each behind its norm and beside its residual."""
+
+    def __init__(self, dim: int, num_heads: int, hidden_dim: int) -> None:
+        super().__init__()
+        self.attention_norm = nn.RMSNorm(dim, eps=1e-6)
+        self.attention = Attention(dim, num_heads)
+        self.feed_forward_norm = nn.RMSNorm(dim, eps=1e-6)
+        self.feed_forward = FeedForward(dim, hidden_dim)
+
+    def forward(self, tokens: Tensor, angles: tuple[Tensor, Tensor], mask: Tensor | None = None) -> Tensor:
+        """One layer over tokens `(window, token, dim)`."""
+        tokens = tokens + self.attention(self.attention_norm(tokens), angles, mask)
+        return tokens + self.feed_forward(self.feed_forward_norm(tokens))
+
+
+class Encoder(nn.Module):
+    """A stack of blocks with a final norm."""
+
+    def __init__(self, dim: int, num_layers: int, num_heads: int, hidden_dim: int) -> None:
+        super().__init__()
+        self.head_dim = dim // num_heads
+        self.layers = nn.ModuleList(Block(dim, num_heads, hidden_dim) for _ in range(num_layers))
+        self.norm = nn.RMSNorm(dim, eps=1e-6)
+
+    def forward(self, tokens: Tensor, token_time_s: Tensor, observed: Tensor | None = None) -> Tensor:
+        """Encode tokens `(window, token, dim)` at their times.
+
+        observed: bool `(window, token)`; nobody attends to a token without data. A window without any data
+            attends to all of its empty tokens, so that its (meaningless) output stays finite.
+        """
+        mask = None
+        if observed is not None and not bool(observed.all()):
+            mask = (observed | ~observed.any(dim=1, keepdim=True))[:, None, None, :]
+        angles = rotary_angles(token_time_s, self.head_dim)
+        for layer in self.layers:
+            tokens = layer(tokens, angles, mask)
+        return self.norm(tokens)
