@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from scipy.fft import next_fast_len
 from torch import Tensor
-from torch.nn import functional as F
 
 from ..configs.loader import build_config
 from ..data.batch import COMPONENTS, UNITS, WaveformBatch
@@ -214,13 +214,26 @@ def _highpass(waveform: Tensor, observed: Tensor, corner_hz: float, rate_hz: flo
     A Gaussian of σ seconds passes exp(−2π²σ²f²); its complement has half power at f = 0.2494/σ.
     """
     sigma = 0.2494 / corner_hz * rate_hz
+    flat = waveform.flatten(0, 1)
+    weight = observed.flatten(0, 1)
+    complete = weight.all(dim=-1)
+    # Most components are either complete or absent: their weights are known once, without a transform each.
+    local_weight = _gaussian_sum(torch.ones_like(flat[:1]), sigma).expand_as(flat).clone()
+    gappy = weight.any(dim=-1) & ~complete
+    if bool(gappy.any()):
+        local_weight[gappy] = _gaussian_sum(weight[gappy].to(flat.dtype), sigma)
+    smooth = torch.zeros_like(flat)
+    alive = weight.any(dim=-1)
+    smooth[alive] = _gaussian_sum(flat[alive], sigma) / local_weight[alive].clamp(min=1e-6)
+    return torch.where(observed, waveform - smooth.reshape(waveform.shape), 0.0)
+
+
+def _gaussian_sum(rows: Tensor, sigma: float) -> Tensor:
+    """Rows `(row, sample)` convolved with a unit-area Gaussian of `sigma` samples; zero outside of the window."""
     reach = math.ceil(3.5 * sigma)
-    offset = torch.arange(-reach, reach + 1, device=waveform.device, dtype=waveform.dtype)
+    offset = torch.arange(-reach, reach + 1, device=rows.device, dtype=rows.dtype)
     kernel = torch.exp(-0.5 * (offset / sigma).square())
-    kernel = (kernel / kernel.sum())[None, None]
-    flat = waveform.reshape(-1, 1, waveform.shape[-1])
-    weight = observed.reshape(flat.shape).to(flat.dtype)
-    local_sum = F.conv1d(flat * weight, kernel, padding=reach)
-    local_weight = F.conv1d(weight, kernel, padding=reach)
-    smooth = (local_sum / local_weight.clamp(min=1e-6)).reshape(waveform.shape)
-    return torch.where(observed, waveform - smooth, 0.0)
+    kernel = kernel / kernel.sum()
+    length = next_fast_len(rows.shape[-1] + 2 * reach, real=True)
+    spectrum = torch.fft.rfft(rows, n=length) * torch.fft.rfft(kernel, n=length)
+    return torch.fft.irfft(spectrum, n=length)[..., reach : reach + rows.shape[-1]]
