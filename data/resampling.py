@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 ZERO_CROSSINGS = 32
-"""Half length of the interpolating sinc in periods of the lower Nyquist rate: about 80 dB of alias rejection."""
+"""Half length of the interpolating sinc in periods of the lower Nyquist rate: 80 dB of alias rejection."""
 
 ROLLOFF = 0.95
 """The filter's half-amplitude point as a fraction of the lower Nyquist rate."""
@@ -22,23 +22,34 @@ KAISER_BETA = 9.0
 def rate_ratio(rate_in_hz: float, rate_out_hz: float) -> Fraction:
     """Output samples per input sample as a small fraction.
 
-    Rates that differ by less than 0.05 % (a digitizer's 99.998 Hz) count as equal: over a window of minutes
-    the drift stays below a sample.
+    Rates that differ by less than 0.05 % count as equal: a digitizer's 99.998 Hz drifts by half a sample in
+    five minutes. Raises ValueError where the rates are not positive or more than a factor of 1000 apart.
     """
+    if not (rate_in_hz > 0 and rate_out_hz > 0 and 1e-3 <= rate_out_hz / rate_in_hz <= 1e3):
+        raise ValueError(
+            "sampling rates must be positive and within a factor of 1000 of each other, "
+            f"found {rate_in_hz} and {rate_out_hz} Hz"
+        )
     return Fraction(rate_out_hz / rate_in_hz).limit_denominator(1000)
+
+
+def filter_reach(ratio: Fraction) -> int:
+    """How many input samples to either side an output sample looks at."""
+    return math.ceil(ZERO_CROSSINGS / (ROLLOFF * min(1.0, float(ratio))))
 
 
 @lru_cache(maxsize=64)
 def _polyphase_kernel(up: int, down: int) -> tuple[Tensor, int]:
     """Kernel `(up, 1, tap)` and its left reach in input samples, for one output phase a row."""
     cutoff = ROLLOFF * min(1.0, up / down)
-    reach = math.ceil(ZERO_CROSSINGS / cutoff)
+    reach = filter_reach(Fraction(up, down))
     offset = torch.arange(-reach, reach + down + 1, dtype=torch.float64)
     phase = torch.arange(up, dtype=torch.float64)[:, None] * down / up
     position = (offset[None, :] - phase) * cutoff
     window_argument = (1 - (position / ZERO_CROSSINGS).square()).clamp(min=0)
-    window = torch.special.i0(KAISER_BETA * window_argument.sqrt()) / torch.special.i0(torch.tensor(KAISER_BETA))
-    kernel = torch.sinc(position) * window * (position.abs() <= ZERO_CROSSINGS) * cutoff
+    taper = torch.special.i0(KAISER_BETA * window_argument.sqrt())
+    taper = taper / torch.special.i0(torch.tensor(KAISER_BETA, dtype=torch.float64))
+    kernel = torch.sinc(position) * taper * (position.abs() <= ZERO_CROSSINGS) * cutoff
     kernel = kernel / kernel.sum(dim=1, keepdim=True)
     return kernel.float()[:, None], reach
 
@@ -73,3 +84,19 @@ def resample_observed(observed: Tensor, rate_in_hz: float, rate_out_hz: float) -
     num_out = math.ceil(observed.shape[-1] * ratio)
     index = torch.arange(num_out, device=observed.device, dtype=torch.float64) / float(ratio)
     return observed[..., index.round().long().clamp(max=observed.shape[-1] - 1)]
+
+
+def resample_with_gaps(waveform: Tensor, rate_in_hz: float, rate_out_hz: float) -> Tensor:
+    """Waveforms `(…, sample)` at another rate, where NaN stays NaN: what was not observed is not invented.
+
+    A gap is bridged with the mean of its own trace while filtering. Samples within the filter's reach of it
+    (0.3 s at 100 Hz) feel that bridge.
+    """
+    if rate_ratio(rate_in_hz, rate_out_hz) == 1:
+        return waveform
+    observed = waveform.isfinite()
+    count = observed.sum(dim=-1, keepdim=True).clamp(min=1)
+    mean = torch.where(observed, waveform, 0.0).double().sum(dim=-1, keepdim=True) / count
+    filled = torch.where(observed, waveform - mean, 0.0).to(waveform.dtype)
+    resampled = resample(filled, rate_in_hz, rate_out_hz) + mean.to(waveform.dtype)
+    return torch.where(resample_observed(observed, rate_in_hz, rate_out_hz), resampled, torch.nan)
