@@ -32,7 +32,10 @@ def load_config(config_class: type[ConfigT], path: str | Path, overrides: Sequen
 
 
 def build_config(
-    config_class: type[ConfigT], settings: dict[str, Any], overrides: Sequence[str] = (), source: str = "settings"
+    config_class: type[ConfigT],
+    settings: dict[str, Any],
+    overrides: Sequence[str] = (),
+    source: str = "settings",
 ) -> ConfigT:
     """A dataclass from a nested dict, with overrides, strictly."""
     for override in overrides:

@@ -78,7 +78,9 @@ class WaveformBatch:
             raise ValueError("observed samples must be finite: found NaN or infinity where observed is True")
         bad_units = sorted(set(self.unit) - set(UNITS))
         if bad_units or len(self.unit) != num_windows:
-            raise ValueError(f"unit must hold one of {UNITS} for each of {num_windows} windows, found {self.unit}")
+            raise ValueError(
+                f"unit must hold one of {UNITS} for each of {num_windows} windows, found {self.unit}"
+            )
         if self.sampling_rate_hz.shape != (num_windows,) or not bool((self.sampling_rate_hz > 0).all()):
             raise ValueError(
                 f"sampling_rate_hz must be positive with shape ({num_windows},), found {self.sampling_rate_hz}"
@@ -116,7 +118,14 @@ class WaveformBatch:
         """The same batch with its tensors on another device."""
         moved = {
             name: value.to(device)
-            for name in ("waveform", "sampling_rate_hz", "observed", "start_time", "station_geometry", "event_index")
+            for name in (
+                "waveform",
+                "sampling_rate_hz",
+                "observed",
+                "start_time",
+                "station_geometry",
+                "event_index",
+            )
             if (value := getattr(self, name)) is not None
         }
         labels = {name: label.to(device) for name, label in self.labels.items()}
@@ -128,7 +137,14 @@ class WaveformBatch:
         listed = positions.tolist()
         tensors = {
             name: value[positions]
-            for name in ("waveform", "sampling_rate_hz", "observed", "start_time", "station_geometry", "event_index")
+            for name in (
+                "waveform",
+                "sampling_rate_hz",
+                "observed",
+                "start_time",
+                "station_geometry",
+                "event_index",
+            )
             if (value := getattr(self, name)) is not None
         }
         names = {
@@ -149,7 +165,9 @@ class WaveformBatch:
             return self
         lost = [name for name in self.component_names if name not in component_names]
         if lost:
-            raise ValueError(f"components {lost} have no place in {component_names}: drop them first, on purpose")
+            raise ValueError(
+                f"components {lost} have no place in {component_names}: drop them first, on purpose"
+            )
         shape = (len(self), len(component_names), self.num_samples)
         waveform = self.waveform.new_full(shape, torch.nan)
         observed = self.observed.new_zeros(shape)

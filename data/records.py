@@ -68,9 +68,13 @@ class Record:
             )
         slots = [COMPONENT_SLOTS[name] for name in self.component_names]
         if len(set(slots)) != len(slots):
-            raise ValueError(f"record {self.record_id}: {self.component_names} want the same slot twice ({slots})")
+            raise ValueError(
+                f"record {self.record_id}: {self.component_names} want the same slot twice ({slots})"
+            )
         if not self.sampling_rate_hz > 0:
-            raise ValueError(f"record {self.record_id}: sampling rate must be positive, found {self.sampling_rate_hz}")
+            raise ValueError(
+                f"record {self.record_id}: sampling rate must be positive, found {self.sampling_rate_hz}"
+            )
         if self.unit not in UNITS:
             raise ValueError(f"record {self.record_id}: unit must be one of {UNITS}, found {self.unit!r}")
 
@@ -122,5 +126,5 @@ def split_by_event(
     for record in records:
         key = f"{seed}/{record.event_id or record.record_id}".encode()
         position = int.from_bytes(hashlib.sha256(key).digest()[:8]) / 2**64
-        split[names[min(int(np.searchsorted(edges, position, side='right')), len(names) - 1)]].append(record)
+        split[names[min(int(np.searchsorted(edges, position, side="right")), len(names) - 1)]].append(record)
     return split

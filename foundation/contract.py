@@ -113,7 +113,9 @@ class InputContract:
             )
         absent = {f.name for f in dataclasses.fields(cls)} - set(settings)
         if absent:
-            raise ContractError(f"{source}: the input_contract lacks {sorted(absent)}; nothing is filled in by guess")
+            raise ContractError(
+                f"{source}: the input_contract lacks {sorted(absent)}; nothing is filled in by guess"
+            )
         try:
             return build_config(cls, dict(settings), source=f"{source}: input_contract")
         except ValueError as error:
@@ -137,7 +139,9 @@ class InputContract:
             )
         bad_units = sorted(set(batch.unit) - set(self.units))
         if bad_units:
-            raise ContractError(f"unit must be one of {self.units}, found {bad_units}: remove the response first")
+            raise ContractError(
+                f"unit must be one of {self.units}, found {bad_units}: remove the response first"
+            )
         bad_components = sorted(set(batch.component_names) - set(self.components))
         if bad_components:
             raise ContractError(f"the model takes components {self.components}, found also {bad_components}")
@@ -182,7 +186,9 @@ class InputContract:
         resampled = waveform.new_zeros(*waveform.shape[:-1], num_samples)
         seen = observed.new_zeros(resampled.shape)
         for ratio in set(ratios):
-            rows = torch.tensor([i for i, other in enumerate(ratios) if other == ratio], device=waveform.device)
+            rows = torch.tensor(
+                [i for i, other in enumerate(ratios) if other == ratio], device=waveform.device
+            )
             part = resample(waveform[rows], 1.0, float(ratio))
             resampled[rows, :, : part.shape[-1]] = part
             seen[rows, :, : part.shape[-1]] = resample_observed(observed[rows], 1.0, float(ratio))
@@ -224,7 +230,8 @@ def _highpass(waveform: Tensor, observed: Tensor, corner_hz: float, rate_hz: flo
         local_weight[gappy] = _gaussian_sum(weight[gappy].to(flat.dtype), sigma)
     smooth = torch.zeros_like(flat)
     alive = weight.any(dim=-1)
-    smooth[alive] = _gaussian_sum(flat[alive], sigma) / local_weight[alive].clamp(min=1e-6)
+    if bool(alive.any()):
+        smooth[alive] = _gaussian_sum(flat[alive], sigma) / local_weight[alive].clamp(min=1e-6)
     return torch.where(observed, waveform - smooth.reshape(waveform.shape), 0.0)
 
 

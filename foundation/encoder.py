@@ -42,6 +42,17 @@ def rotate(vectors: Tensor, angles: tuple[Tensor, Tensor]) -> Tensor:
     return turned.to(vectors.dtype)
 
 
+class Norm(nn.RMSNorm):
+    """RMS norm in the precision of its weights, whatever autocast made of the input."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__(dim, eps=1e-6)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Scale the last dimension to unit RMS."""
+        return super().forward(features.to(self.weight.dtype))
+
+
 class Attention(nn.Module):
     """Bidirectional multi-head attention through `scaled_dot_product_attention`."""
 
@@ -52,8 +63,8 @@ class Attention(nn.Module):
         self.key = nn.Linear(dim, dim, bias=False)
         self.value = nn.Linear(dim, dim, bias=False)
         self.out = nn.Linear(dim, dim, bias=False)
-        self.query_norm = nn.RMSNorm(dim // num_heads, eps=1e-6)
-        self.key_norm = nn.RMSNorm(dim // num_heads, eps=1e-6)
+        self.query_norm = Norm(dim // num_heads)
+        self.key_norm = Norm(dim // num_heads)
 
     def forward(self, tokens: Tensor, angles: tuple[Tensor, Tensor], mask: Tensor | None) -> Tensor:
         """Attend among tokens `(window, token, dim)`; `mask` `(window, 1, 1, token)` is True where to look."""
@@ -86,9 +97,9 @@ class Block(GradientCheckpointingLayer):
 
     def __init__(self, dim: int, num_heads: int, hidden_dim: int) -> None:
         super().__init__()
-        self.attention_norm = nn.RMSNorm(dim, eps=1e-6)
+        self.attention_norm = Norm(dim)
         self.attention = Attention(dim, num_heads)
-        self.feed_forward_norm = nn.RMSNorm(dim, eps=1e-6)
+        self.feed_forward_norm = Norm(dim)
         self.feed_forward = FeedForward(dim, hidden_dim)
 
     def forward(self, tokens: Tensor, angles: tuple[Tensor, Tensor], mask: Tensor | None = None) -> Tensor:
@@ -104,7 +115,7 @@ class Encoder(nn.Module):
         super().__init__()
         self.head_dim = dim // num_heads
         self.layers = nn.ModuleList(Block(dim, num_heads, hidden_dim) for _ in range(num_layers))
-        self.norm = nn.RMSNorm(dim, eps=1e-6)
+        self.norm = Norm(dim)
 
     def forward(self, tokens: Tensor, token_time_s: Tensor, observed: Tensor | None = None) -> Tensor:
         """Encode tokens `(window, token, dim)` at their times.

@@ -20,10 +20,30 @@ from .encoder import Encoder
 from .stem import STRIDES, ChannelNorm, Stem
 
 SIZES: dict[str, dict[str, Any]] = {
-    "tiny": {"hidden_size": 192, "num_hidden_layers": 6, "num_attention_heads": 6, "stem_channels": [16, 32, 64]},
-    "small": {"hidden_size": 384, "num_hidden_layers": 12, "num_attention_heads": 6, "stem_channels": [24, 48, 96]},
-    "base": {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "stem_channels": [32, 64, 128]},
-    "large": {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "stem_channels": [32, 64, 192]},
+    "tiny": {
+        "hidden_size": 192,
+        "num_hidden_layers": 6,
+        "num_attention_heads": 6,
+        "stem_channels": [16, 32, 64],
+    },
+    "small": {
+        "hidden_size": 384,
+        "num_hidden_layers": 12,
+        "num_attention_heads": 6,
+        "stem_channels": [24, 48, 96],
+    },
+    "base": {
+        "hidden_size": 768,
+        "num_hidden_layers": 12,
+        "num_attention_heads": 12,
+        "stem_channels": [32, 64, 128],
+    },
+    "large": {
+        "hidden_size": 1024,
+        "num_hidden_layers": 24,
+        "num_attention_heads": 16,
+        "stem_channels": [32, 64, 192],
+    },
 }
 
 
@@ -163,8 +183,12 @@ class SeismicModel(PreTrainedModel):
         super().__init__(config)
         self.contract = config.contract()
         dim = config.hidden_size
-        self.stem = Stem(len(self.contract.components), tuple(config.stem_channels), config.token_samples, dim)
-        self.encoder = Encoder(dim, config.num_hidden_layers, config.num_attention_heads, config.intermediate_size)
+        self.stem = Stem(
+            len(self.contract.components), tuple(config.stem_channels), config.token_samples, dim
+        )
+        self.encoder = Encoder(
+            dim, config.num_hidden_layers, config.num_attention_heads, config.intermediate_size
+        )
         self.pooling = GainPooling(dim)
         self.post_init()
 
@@ -193,7 +217,9 @@ class SeismicModel(PreTrainedModel):
         hidden: bool `(window, token)`.
         """
         index = torch.arange(batch.num_samples, device=batch.device)
-        samples_per_token = batch.sampling_rate_hz[:, None] / self.contract.model_rate_hz * self.config.token_samples
+        samples_per_token = (
+            batch.sampling_rate_hz[:, None] / self.contract.model_rate_hz * self.config.token_samples
+        )
         token = ((index + 1e-3) / samples_per_token).long().clamp(max=hidden.shape[1] - 1)
         gone = hidden.gather(1, token)[:, None, :]
         waveform = batch.waveform.masked_fill(gone, torch.nan)
@@ -225,7 +251,9 @@ class SeismicModel(PreTrainedModel):
         index = torch.arange(tokens.shape[1], device=tokens.device, dtype=torch.float32)
         time_s = ((index + 0.5) * size / self.contract.model_rate_hz).expand(tokens.shape[0], -1)
         if hidden is not None:
-            tokens, time_s, token_observed = (_visible(part, hidden) for part in (tokens, time_s, token_observed))
+            tokens, time_s, token_observed = (
+                _visible(part, hidden) for part in (tokens, time_s, token_observed)
+            )
         tokens = self.encoder(tokens, time_s, token_observed)
         return SeismicFeatures(
             tokens=tokens,

@@ -56,7 +56,9 @@ class Stem(nn.Module):
     embedding of "missing". No norm sees more than one sample in time.
     """
 
-    def __init__(self, num_components: int, channels: tuple[int, int, int], token_samples: int, dim: int) -> None:
+    def __init__(
+        self, num_components: int, channels: tuple[int, int, int], token_samples: int, dim: int
+    ) -> None:
         super().__init__()
         full, half, quarter = channels
         self.full_rate = nn.Conv1d(3 * num_components, full, 11, padding=5)
@@ -75,6 +77,8 @@ class Stem(nn.Module):
         half = self.half_refine(F.gelu(self.half_rate(blur_downsample(full))))
         quarter = self.quarter_refine(F.gelu(self.quarter_rate(blur_downsample(half))))
         patches = rearrange(
-            quarter, "window channel (token sample) -> window token (channel sample)", sample=self.patch_samples
+            quarter,
+            "window channel (token sample) -> window token (channel sample)",
+            sample=self.patch_samples,
         )
         return self.patch(patches), (full, half, quarter)
