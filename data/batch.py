@@ -32,8 +32,8 @@ class WaveformBatch:
     station_geometry: float32 `(window, 3)`: latitude and longitude in degrees, elevation in metres.
     event_index: int64 `(window,)`; windows with the same index belong to one event.
     labels: tensors with the window first; NaN (float) or −1 (integer) where unknown. Arrival times are
-        `{phase}_arrival_s` `(window, event)`, seconds after the window's first sample, with the P and S of one
-        event in one column; `{phase}_labelled` `(window,)` bool says that *all* arrivals of that phase in the
+        `{phase}_arrival_s` `(window, event)`, seconds after the window's first sample, with the P and S of
+        one event in one column; `{phase}_labelled` `(window,)` bool says that *all* arrivals of that phase in the
         window are listed, so that their absence elsewhere is knowledge and not ignorance.
 
     Raises ValueError with what was expected and what was found.
@@ -65,7 +65,8 @@ class WaveformBatch:
             )
         if len(self.component_names) != num_components or len(set(self.component_names)) != num_components:
             raise ValueError(
-                f"component_names must name each of the {num_components} rows once, found {self.component_names}"
+                f"component_names must name each of the {num_components} rows once, "
+                f"found {self.component_names}"
             )
         if self.observed is None:
             object.__setattr__(self, "observed", self.waveform.isfinite())
@@ -83,7 +84,8 @@ class WaveformBatch:
             )
         if self.sampling_rate_hz.shape != (num_windows,) or not bool((self.sampling_rate_hz > 0).all()):
             raise ValueError(
-                f"sampling_rate_hz must be positive with shape ({num_windows},), found {self.sampling_rate_hz}"
+                f"sampling_rate_hz must be positive with shape ({num_windows},), "
+                f"found {self.sampling_rate_hz}"
             )
         for name in ("station_id", "event_id", "start_time", "station_geometry", "event_index"):
             value = getattr(self, name)

@@ -108,8 +108,8 @@ class InputContract:
         """
         if not settings:
             raise ContractError(
-                f"{source} has no input_contract: without it nobody knows the rates, components, units and scaling "
-                "that the weights expect. Add the contract that the model was trained with to its config.json"
+                f"{source} has no input_contract: without it nobody knows the rates, components, units and "
+                "scaling that the weights expect. Add the contract that the model was trained with to its config.json"
             )
         absent = {f.name for f in dataclasses.fields(cls)} - set(settings)
         if absent:
@@ -201,7 +201,7 @@ class InputContract:
         return _masked_mean(waveform.square(), observed).sqrt()
 
     def _station_amplitude(self, amplitude: Tensor, observed: Tensor) -> Tensor:
-        """One amplitude for a station, `(window, 1, 1)`: quadratic mean, or the largest peak, of live components."""
+        """One amplitude a station, `(window, 1, 1)`: quadratic mean, or largest peak, of live components."""
         if self.normalization.statistic == "peak":
             return amplitude.amax(dim=1, keepdim=True)
         weight = observed.sum(dim=-1, keepdim=True).float()
@@ -236,7 +236,7 @@ def _highpass(waveform: Tensor, observed: Tensor, corner_hz: float, rate_hz: flo
 
 
 def _gaussian_sum(rows: Tensor, sigma: float) -> Tensor:
-    """Rows `(row, sample)` convolved with a unit-area Gaussian of `sigma` samples; zero outside of the window."""
+    """Rows `(row, sample)` convolved with a unit-area Gaussian of `sigma` samples; zero outside."""
     reach = math.ceil(3.5 * sigma)
     offset = torch.arange(-reach, reach + 1, device=rows.device, dtype=rows.dtype)
     kernel = torch.exp(-0.5 * (offset / sigma).square())

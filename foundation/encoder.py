@@ -67,7 +67,7 @@ class Attention(nn.Module):
         self.key_norm = Norm(dim // num_heads)
 
     def forward(self, tokens: Tensor, angles: tuple[Tensor, Tensor], mask: Tensor | None) -> Tensor:
-        """Attend among tokens `(window, token, dim)`; `mask` `(window, 1, 1, token)` is True where to look."""
+        """Attend among tokens `(window, token, dim)`; `mask` `(window, 1, 1, token)`: True where to look."""
         split = "window token (head dim) -> window head token dim"
         query = rearrange(self.query(tokens), split, head=self.num_heads)
         key = rearrange(self.key(tokens), split, head=self.num_heads)

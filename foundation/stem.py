@@ -52,8 +52,8 @@ class Stem(nn.Module):
     """Waveforms `(window, component, sample)` to tokens, by way of full, half and quarter rate.
 
     Each component enters as its normalized value, an asinh-compressed copy (a P onset is often a thousand
-    times smaller than the S that set the scale), and a flag where it is missing, whose weights are the learned
-    embedding of "missing". No norm sees more than one sample in time.
+    times smaller than the S that set the scale), and a flag where it is missing, whose weights are the
+    learned embedding of "missing". No norm sees more than one sample in time.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Stem(nn.Module):
         self.patch = nn.Linear(quarter * self.patch_samples, dim)
 
     def forward(self, waveform: Tensor, observed: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Tokens `(window, token, dim)` and skips `(window, channel, sample)` at full, half and quarter rate."""
+        """Tokens `(window, token, dim)` and skips `(window, channel, sample)` at the rates of `STRIDES`."""
         compressed = torch.asinh(waveform * COMPRESSION) / 3
         inputs = torch.cat((waveform.clamp(-10, 10), compressed, (~observed).to(waveform.dtype)), dim=1)
         full = F.gelu(self.full_rate(inputs))
