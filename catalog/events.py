@@ -1,0 +1,116 @@
+"""A catalog: events with their origins, and the arrivals that made them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from ..data.records import Skipped
+from .files import replacing
+from .pick_table import COLUMNS, PickTable, as_times
+
+EVENT_COLUMNS = (
+    "event_id",
+    "time",
+    "latitude_deg",
+    "longitude_deg",
+    "depth_km",
+    "time_uncertainty_s",
+    "horizontal_uncertainty_km",
+    "depth_uncertainty_km",
+    "rms_s",
+    "azimuthal_gap_deg",
+    "nearest_station_km",
+    "num_stations",
+    "num_p",
+    "num_s",
+)
+ARRIVAL_COLUMNS = (
+    "event_id",
+    *COLUMNS,
+    "residual_s",
+    "weight",
+    "distance_km",
+    "azimuth_deg",
+)
+_TEXT = ("event_id", "station_id", "phase", "instrument", "polarity", "model", "model_revision")
+_WHOLE = ("num_stations", "num_p", "num_s")
+
+
+@dataclass(frozen=True, eq=False)
+class Catalog:
+    """Located earthquakes and the picks that belong to each.
+
+    events: one row an event with the columns of `EVENT_COLUMNS`, by time. Time is UTC; depth is positive down from
+        the velocity model's datum; uncertainties are one standard deviation (horizontal: the long axis of the
+        ellipse); rms_s is the weighted root mean square residual; nearest_station_km is epicentral.
+    arrivals: one row a pick that belongs to an event, with the columns of `ARRIVAL_COLUMNS`: those of a
+        `PickTable`, then residual_s = observed minus calculated, weight in the location (0 to 1), epicentral
+        distance_km, and azimuth_deg from the event to the station.
+    unassociated: the picks that belong to no event.
+    skipped: what could not be used, with reasons.
+    """
+
+    events: pd.DataFrame
+    arrivals: pd.DataFrame
+    unassociated: PickTable = field(default_factory=PickTable.empty)
+    skipped: Sequence[Skipped] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "events", _typed(self.events, EVENT_COLUMNS).sort_values("time", ignore_index=True))
+        arrivals = _typed(self.arrivals, ARRIVAL_COLUMNS)
+        object.__setattr__(self, "arrivals", arrivals.sort_values(["event_id", "time"], ignore_index=True))
+        if self.events["event_id"].duplicated().any():
+            raise ValueError(f"event ids must differ, found {self.events['event_id'].tolist()}")
+        orphans = sorted(set(self.arrivals["event_id"]) - set(self.events["event_id"]))
+        if orphans:
+            raise ValueError(f"every arrival must belong to an event, found arrivals of {orphans[:5]}")
+
+    @classmethod
+    def empty(cls, unassociated: PickTable | None = None, skipped: Sequence[Skipped] = ()) -> Catalog:
+        """No events."""
+        events, arrivals = (pd.DataFrame(columns=list(names)) for names in (EVENT_COLUMNS, ARRIVAL_COLUMNS))
+        return cls(events, arrivals, unassociated or PickTable.empty(), skipped)
+
+    def __len__(self) -> int:
+        return len(self.events)
+
+    def arrivals_of(self, event_id: str) -> pd.DataFrame:
+        """The arrivals of one event, by time."""
+        return self.arrivals[self.arrivals["event_id"] == event_id]
+
+    def write_csv(self, events_path: str | Path, arrivals_path: str | Path) -> None:
+        """Two CSV files, one row an event and one row an arrival; each written in whole or not at all."""
+        for frame, path in ((self.events, events_path), (self.arrivals, arrivals_path)):
+            with replacing(path) as temporary:
+                frame.to_csv(temporary, index=False)
+
+    @classmethod
+    def read_csv(cls, events_path: str | Path, arrivals_path: str | Path) -> Catalog:
+        """What `write_csv` wrote (without the unassociated picks and what was skipped)."""
+        frames = [
+            pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[]) for path in (events_path, arrivals_path)
+        ]
+        return cls(*frames)
+
+
+def _typed(frame: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:
+    if set(frame.columns) != set(columns):
+        raise ValueError(
+            f"expected the columns {columns}, missing are {sorted(set(columns) - set(frame.columns))}, "
+            f"unknown are {sorted(set(frame.columns) - set(columns))}"
+        )
+    typed = {}
+    for name in columns:
+        if name == "time":
+            typed[name] = as_times(frame[name])
+        elif name in _TEXT:
+            typed[name] = frame[name].fillna("").astype("str")
+        elif name in _WHOLE:
+            typed[name] = frame[name].astype("int64")
+        else:
+            typed[name] = frame[name].replace("", "nan").astype("float64")
+    return pd.DataFrame(typed)
