@@ -6,7 +6,7 @@ import json
 import re
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +27,10 @@ class Checkpoint:
     """Everything from which a run goes on as if it had never stopped.
 
     step: updates done. tensors: by file (objective, optimizer, ema) and then by name.
-    progress: what else is to be remembered, as plain JSON values (the best validation score so far).
     """
 
     step: int
     tensors: Mapping[str, dict[str, Tensor]]
-    progress: dict[str, Any] = field(default_factory=dict)
 
 
 class CheckpointFolder:
@@ -66,7 +64,7 @@ class CheckpointFolder:
             self.folder.mkdir(parents=True, exist_ok=True)
             unfinished = self.folder / f"{_UNFINISHED}{final.name}"
             write_tensors(unfinished, checkpoint.tensors)
-            state = {"step": checkpoint.step, "settings": self.settings, "progress": checkpoint.progress}
+            state = {"step": checkpoint.step, "settings": self.settings}
             (unfinished / "state.json").write_text(json.dumps(state, indent=1))
             unfinished.rename(final)
         for step in self.steps()[: -self.keep]:
@@ -91,7 +89,7 @@ class CheckpointFolder:
                 f"checkpoint {path} cannot be read ({error}): delete it to go on from the one before"
             ) from error
         self._check_settings(path, state["settings"])
-        return Checkpoint(step=state["step"], tensors=tensors, progress=state["progress"])
+        return Checkpoint(step=state["step"], tensors=tensors)
 
     def _check_settings(self, path: Path, found: dict[str, Any]) -> None:
         # What JSON reads back has no tuples, hence the comparison after a trip through it.

@@ -26,6 +26,7 @@ from ..data.batch import WaveformBatch
 from .checkpoints import Checkpoint, CheckpointFolder
 from .ema import WeightAverage
 from .interruption import Stopped, StopRequest
+from .processes import on_cpu, this_process
 from .progress import TrainingLog
 from .training_step import NonFiniteError, TrainingConfig, TrainingRun, training_step
 from .validation import BestWeights
@@ -50,7 +51,7 @@ class TrainingResult:
     steps: updates in all; resumed_from: those that an earlier process had done.
     wall_time_s, windows_per_s: of this process's share of the run, all processes together.
     average: the averaged weights, or None where `ema_decay` is None.
-    best: step and scores of the best validation (lowest `loss`) and where its weights lie; None without one.
+    best: the weights of the best validation (lowest `loss`) with their scores; None without a validation.
     """
 
     steps: int
@@ -82,7 +83,7 @@ def train(
     on_step: called after each update with the number of updates done and its figures.
     settings: the whole run's configuration as plain values; a checkpoint of another one is refused.
 
-    Writes `checkpoints/`, `best/`, `log.jsonl` and `logs/` (TensorBoard). Sets torch's global random state.
+    Writes `checkpoints/`, `best.safetensors`, `log.jsonl` and `logs/` (TensorBoard). Sets torch's global random state.
 
     Raises NonFiniteError before an update would use a loss or gradient that is not finite, CheckpointError
     for a checkpoint of another run, and Stopped (a SystemExit) after SIGTERM or Ctrl-C, once all is saved.
@@ -95,7 +96,9 @@ def train(
     if config.gradient_checkpointing:
         objective.model.gradient_checkpointing_enable()  # type: ignore[union-attr, operator]
     run = TrainingRun.begin(objective, config, accelerator, newest)
-    best = BestWeights.open(folder / "best", run.progress) if validate else None
+    best = BestWeights(folder / "best.safetensors")
+    if newest is None and accelerator.is_main_process:
+        best.file.unlink(missing_ok=True)
     start = run.step
     batches = loader.batches(start * config.gradient_accumulation_steps)
     log = TrainingLog(
@@ -107,7 +110,7 @@ def train(
             if on_step is not None:
                 on_step(run.step, figures)
             is_due = run.step % config.checkpoint_every == 0 or run.step == config.max_steps
-            if is_due and validate is not None and best is not None:
+            if is_due and validate is not None:
                 _validate(run, validate, best, log)
             if is_due or signal_number:
                 _save(run, checkpoints)
@@ -122,14 +125,16 @@ def train(
         wall_time_s=elapsed_s,
         windows_per_s=log.total_windows / elapsed_s,
         average=run.average,
-        best=best,
+        best=best if validate is not None else None,
     )
 
 
 def _make_accelerator(config: TrainingConfig, folder: Path) -> Accelerator:
     # Accelerate keeps the precision of a process's first run for ever; two runs in one process may differ.
     AcceleratorState._reset_state(reset_partial_state=False)
+    this_process()
     return Accelerator(
+        cpu=on_cpu(),
         mixed_precision=config.mixed_precision,
         gradient_accumulation_steps=config.gradient_accumulation_steps,
         log_with="tensorboard",
@@ -172,5 +177,4 @@ def _validate(run: TrainingRun, validate: Validate, best: BestWeights, log: Trai
         scores = dict(validate(run.objective))
         best.offer(run.step, scores, run.objective)
         run.objective.train()
-    run.progress["best"] = best.as_progress()
     log.validation(run.step, scores)

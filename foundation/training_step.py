@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from accelerate import Accelerator
@@ -89,7 +88,7 @@ class TrainingConfig:
 class TrainingRun:
     """The moving parts of a run: what is trained, how far it is, and what updates it.
 
-    step: updates done. progress: what else a checkpoint remembers, as plain values.
+    step: updates done.
     """
 
     config: TrainingConfig
@@ -99,7 +98,6 @@ class TrainingRun:
     optimizer: torch.optim.Optimizer
     average: WeightAverage | None
     step: int = 0
-    progress: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def begin(
@@ -138,7 +136,7 @@ class TrainingRun:
         load_optimizer_tensors(self.optimizer, self.objective, checkpoint.tensors["optimizer"])
         if self.average is not None:
             self.average.load(checkpoint.tensors["ema"])
-        self.step, self.progress = checkpoint.step, dict(checkpoint.progress)
+        self.step = checkpoint.step
 
     def checkpoint(self) -> Checkpoint:
         """All that is needed to go on from here."""
@@ -148,7 +146,7 @@ class TrainingRun:
         }
         if self.average is not None:
             tensors["ema"] = self.average.weights
-        return Checkpoint(step=self.step, tensors=tensors, progress=self.progress)
+        return Checkpoint(step=self.step, tensors=tensors)
 
 
 def training_step(

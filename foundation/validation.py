@@ -5,49 +5,48 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
 
-@dataclass
+@dataclass(frozen=True)
 class BestWeights:
-    """Where the weights with the lowest validation loss lie, with their step and scores."""
+    """The weights with the lowest validation loss, in one file that says how they scored."""
 
-    folder: Path
-    step: int = 0
-    scores: dict[str, float] = field(default_factory=dict)
+    file: Path
 
-    @classmethod
-    def open(cls, folder: Path, progress: Mapping[str, Any]) -> BestWeights:
-        """The best so far of a run that resumes, as its checkpoint remembers it."""
-        return cls(folder, **progress.get("best", {}))
+    @property
+    def scores(self) -> dict[str, float]:
+        """The scores of these weights, with the `step` that they are from; empty where there are none yet."""
+        if not self.file.exists():
+            return {}
+        with safe_open(self.file, framework="pt") as file:
+            return json.loads(file.metadata()["scores"])
 
-    def as_progress(self) -> dict[str, Any]:
-        """As plain values, for a checkpoint."""
-        return {"step": self.step, "scores": self.scores}
-
-    def offer(self, step: int, scores: dict[str, float], module: nn.Module) -> bool:
+    def offer(self, step: int, scores: Mapping[str, float], module: nn.Module) -> bool:
         """Keep the module's weights if their `loss` is the lowest yet; says whether it did.
 
         Raises ValueError where the scores have no finite `loss`.
         """
         loss = scores.get("loss", math.nan)
         if not math.isfinite(loss):
-            raise ValueError(f"a validation must give a finite 'loss' to choose weights by, found {scores}")
-        if self.scores and loss >= self.scores["loss"]:
+            raise ValueError(
+                f"a validation must give a finite 'loss' to choose weights by, found {dict(scores)}"
+            )
+        if loss >= self.scores.get("loss", math.inf):
             return False
-        self.folder.mkdir(parents=True, exist_ok=True)
-        unfinished = self.folder / ".unfinished"
-        save_file({k: v.contiguous() for k, v in module.state_dict().items()}, unfinished)
-        unfinished.replace(self.folder / "objective.safetensors")
-        (self.folder / "scores.json").write_text(json.dumps({"step": step, **scores}, indent=1))
-        self.step, self.scores = step, scores
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = self.file.with_suffix(".unfinished")
+        tensors = {name: tensor.contiguous() for name, tensor in module.state_dict().items()}
+        # Weights and scores in one file, so that a kill between the two cannot part them.
+        save_file(tensors, unfinished, metadata={"scores": json.dumps({"step": step, **scores})})
+        unfinished.replace(self.file)
         return True
 
     def copy_to(self, module: nn.Module) -> None:
         """Give the best weights to a module of the same make."""
-        module.load_state_dict(load_file(self.folder / "objective.safetensors"))
+        module.load_state_dict(load_file(self.file))
