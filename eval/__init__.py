@@ -1,1 +1,1 @@
-
+"""How good is it, told honestly: metrics, baselines, protocols, figures and reports."""

@@ -112,7 +112,9 @@ def pick_peaks(
 
     The time is the top of the parabola through the logarithm of the three highest samples, which is exact for
     a Gaussian curve. A maximum at the very end of the window or beside a gap is no peak, since nobody knows
-    whether the curve goes on rising. Raises ValueError for wrong shapes, thresholds, or values above 1 (logits).
+    whether the curve goes on rising.
+
+    Raises ValueError for wrong shapes, wrong thresholds, or values above 1 (logits).
     """
     curves = _as_windows(probability, class_names)
     separation = max(1, round(min_separation_s * sampling_rate_hz))
@@ -120,7 +122,8 @@ def pick_peaks(
     for phase, threshold in thresholds.items():
         if phase not in class_names or not 0.0 < threshold <= 1.0:
             raise ValueError(
-                f"thresholds must be above 0, at most 1, for phases of {tuple(class_names)}, found {phase}: {threshold}"
+                f"thresholds must be above 0, at most 1, for phases of {tuple(class_names)}, "
+                f"found {phase}: {threshold}"
             )
         curve = curves[:, list(class_names).index(phase)]
         parts.append(_peaks_of_phase(curve, phase, threshold, sampling_rate_hz, separation))
@@ -134,8 +137,8 @@ def _as_windows(probability: torch.Tensor | np.ndarray, class_names: Sequence[st
     curves = probability[None] if probability.ndim == 2 else probability
     if curves.ndim != 3 or curves.shape[1] != len(class_names):
         raise ValueError(
-            f"probability must be (class, sample) or (window, class, sample) with classes {tuple(class_names)}, "
-            f"found shape {tuple(probability.shape)}"
+            "probability must be (class, sample) or (window, class, sample) with classes "
+            f"{tuple(class_names)}, found shape {tuple(probability.shape)}"
         )
     if bool((curves > 1.001).any()) or bool((curves < -0.001).any()):
         raise ValueError("probability must lie between 0 and 1, found values outside: were logits given?")
