@@ -63,7 +63,7 @@ def window_labels(records: Sequence[Record], start_s: Sequence[float], window_s:
         else [math.nan] * len(SOURCE_LABELS)
         for record, start in zip(records, start_s, strict=True)
     ]
-    columns = torch.tensor(sources, dtype=torch.float32).reshape(len(records), -1).unbind(1)
+    columns = torch.tensor(sources, dtype=torch.float32).reshape(len(records), len(SOURCE_LABELS)).unbind(1)
     return labels | dict(zip(SOURCE_LABELS, columns, strict=True))
 
 

@@ -1,0 +1,150 @@
+"""The training loader: a batch is a pure function of the seed and its place, so that runs resume exactly."""
+
+from __future__ import annotations
+
+import hashlib
+import queue
+import threading
+from collections.abc import Iterator, Sequence
+
+import torch
+
+from .augmentation import AugmentationConfig, Augmenter
+from .batch import WaveformBatch
+from .records import Record
+from .windows import WindowConfig, cut_windows
+
+
+class WindowLoader:
+    """Endless shuffled batches of augmented windows, the same on every run with the same seed.
+
+    records: any sequence, also a lazy one that reads a record when it is asked for.
+    augmentation: None for none.
+    batch_size: windows a batch and rank; every rank gets records of its own.
+    prefetch: batches made ahead in the background, 0 for none.
+
+    An epoch is one permutation of the records, whatever the number of ranks; its end is dropped where it
+    fills no batch. With fewer records than one batch of all ranks takes, the epoch is one batch, and records
+    repeat.
+    """
+
+    def __init__(
+        self,
+        records: Sequence[Record],
+        windows: WindowConfig,
+        augmentation: AugmentationConfig | None,
+        batch_size: int,
+        seed: int,
+        rank: int = 0,
+        world_size: int = 1,
+        noise_records: Sequence[Record] = (),
+        prefetch: int = 2,
+    ):
+        if len(records) == 0:
+            raise ValueError(
+                "a loader needs one record or more, found none: check the split and what was skipped"
+            )
+        if batch_size < 1 or prefetch < 0:
+            raise ValueError(
+                f"batch_size must be 1 or more and prefetch not negative, found {batch_size} and {prefetch}"
+            )
+        if not 0 <= rank < world_size:
+            raise ValueError(f"rank must lie in 0 to world_size − 1, found {rank} of {world_size}")
+        if augmentation is None and len(noise_records):
+            raise ValueError(
+                "noise_records are for augmentation, which is None: give one, or no noise records"
+            )
+        self.records = records
+        self.windows = windows
+        self.augmenter = None if augmentation is None else Augmenter(augmentation, noise_records)
+        self.batch_size = batch_size
+        self.seed = seed
+        self.rank = rank
+        self.world_size = world_size
+        self.prefetch = prefetch
+
+    @property
+    def num_batches(self) -> int:
+        """Batches of one rank in an epoch, one or more."""
+        return max(1, len(self.records) // (self.batch_size * self.world_size))
+
+    def batch(self, epoch: int, position: int) -> WaveformBatch:
+        """The batch at a position of an epoch, always the same, in whatever order batches are asked for."""
+        if not 0 <= position < self.num_batches:
+            raise IndexError(f"an epoch has positions 0 to {self.num_batches - 1}, found {position}")
+        first = (position * self.world_size + self.rank) * self.batch_size
+        chosen = self._epoch_order(epoch)[first : first + self.batch_size]
+        generator = _generator(self.seed, epoch, position, self.rank)
+        batch = cut_windows([self.records[i] for i in chosen], self.windows, generator)
+        return batch if self.augmenter is None else self.augmenter(batch, generator)
+
+    def batches(self, start: int = 0) -> Iterator[WaveformBatch]:
+        """Batches from a global position on (epoch, position = divmod(start, num_batches)), without end.
+
+        Close the iterator (or drop it) to stop the background thread. An error while a batch is made is
+        raised in place of that batch.
+        """
+        if start < 0:
+            raise ValueError(f"start must not be negative, found {start}")
+        return self._prefetched(start) if self.prefetch else self._consecutive(start)
+
+    def _consecutive(self, start: int) -> Iterator[WaveformBatch]:
+        while True:
+            yield self.batch(*divmod(start, self.num_batches))
+            start += 1
+
+    def _prefetched(self, start: int) -> Iterator[WaveformBatch]:
+        ready: queue.Queue[WaveformBatch | BaseException] = queue.Queue(maxsize=self.prefetch)
+        stop = threading.Event()
+        thread = threading.Thread(
+            target=self._fill, args=(start, ready, stop), daemon=True, name="WindowLoader"
+        )
+        thread.start()
+        try:
+            while True:
+                item = ready.get()
+                if isinstance(item, BaseException):
+                    raise item
+                yield item
+        finally:
+            stop.set()
+            _drain(ready)
+            thread.join()
+
+    def _fill(
+        self, start: int, ready: queue.Queue[WaveformBatch | BaseException], stop: threading.Event
+    ) -> None:
+        """The background thread: put batches, or the error that ends them, until told to stop."""
+        batches = self._consecutive(start)
+        while not stop.is_set():
+            try:
+                ready.put(next(batches))
+            except BaseException as error:  # the caller, not this thread, is where it belongs
+                ready.put(error)
+                return
+
+    def _epoch_order(self, epoch: int) -> list[int]:
+        """Indices of the epoch's records; further permutations follow where one does not fill a batch."""
+        wanted = self.batch_size * self.world_size
+        repeats = -(-wanted // len(self.records)) if wanted > len(self.records) else 1
+        generator = _generator(self.seed, epoch)
+        return [
+            index
+            for _ in range(repeats)
+            for index in torch.randperm(len(self.records), generator=generator).tolist()
+        ]
+
+
+def _generator(*numbers: int) -> torch.Generator:
+    """A random generator that only these numbers decide: a hash keeps neighbouring seeds apart."""
+    digest = hashlib.sha256("/".join(map(str, numbers)).encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:8]) >> 1)
+
+
+def _drain(ready: queue.Queue[WaveformBatch | BaseException]) -> None:
+    """Empty a queue, so that a thread which waits to put something there gets on."""
+    while True:
+        try:
+            ready.get_nowait()
+        except queue.Empty:
+            return
