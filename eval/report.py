@@ -40,6 +40,8 @@ table { border-collapse: collapse; width: 100%; font-size: .9rem; overflow-wrap:
 caption { caption-side: top; text-align: left; padding: .5rem .6rem; color: var(--faint); }
 th, td { padding: .35rem .6rem; text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 th { border-bottom: 1px solid var(--line); }
+th:first-child, td:first-child { position: sticky; left: 0; background: inherit; }
+thead tr, tbody tr { background: var(--paper); }
 th.words, td.words { text-align: left; }
 tbody tr:nth-child(even) { background: var(--stripe); }
 figure { margin: 1.2rem 0; } figcaption { color: var(--faint); font-size: .9rem; margin-top: .4rem; }
@@ -163,13 +165,11 @@ def plain(value: Any) -> Any:
         return plain(value.tolist())
     if isinstance(value, list | tuple | set | frozenset):
         return [plain(item) for item in value]
-    if value is pd.NaT or value is pd.NA:
-        return None
     if isinstance(value, pd.Timestamp):
         return value.isoformat()
     if isinstance(value, np.generic):
         value = value.item()
-    if isinstance(value, float) and not math.isfinite(value):
+    if value is pd.NaT or value is pd.NA or (isinstance(value, float) and not math.isfinite(value)):
         return None
     return value if isinstance(value, str | int | float | bool) or value is None else str(value)
 
