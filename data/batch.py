@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -33,8 +34,9 @@ class WaveformBatch:
     event_index: int64 `(window,)`; windows with the same index belong to one event.
     labels: tensors with the window first; NaN (float) or −1 (integer) where unknown. Arrival times are
         `{phase}_arrival_s` `(window, event)`, seconds after the window's first sample, with the P and S of
-        one event in one column; `{phase}_labelled` `(window,)` bool says that *all* arrivals of that phase in the
-        window are listed, so that their absence elsewhere is knowledge and not ignorance.
+        one event in one column. They may lie outside of the window (negative, or beyond its end), where
+        the event's other phase or its coda is inside. `{phase}_labelled` `(window,)` bool says that *all*
+        arrivals of that phase are listed, so that their absence elsewhere is knowledge, not ignorance.
 
     Raises ValueError with what was expected and what was found.
     """
@@ -68,14 +70,16 @@ class WaveformBatch:
                 f"component_names must name each of the {num_components} rows once, "
                 f"found {self.component_names}"
             )
+        # abs() < inf is False for NaN too, and in half of the passes over memory that isfinite() takes.
+        finite = self.waveform.abs() < torch.inf
         if self.observed is None:
-            object.__setattr__(self, "observed", self.waveform.isfinite())
+            object.__setattr__(self, "observed", finite)
         if self.observed.shape != self.waveform.shape or self.observed.dtype != torch.bool:
             raise ValueError(
                 f"observed must be bool {tuple(self.waveform.shape)}, "
                 f"found {self.observed.dtype} {tuple(self.observed.shape)}"
             )
-        if not bool((self.waveform.isfinite() | ~self.observed).all()):
+        if self.observed is not finite and not bool((self.observed <= finite).all()):
             raise ValueError("observed samples must be finite: found NaN or infinity where observed is True")
         bad_units = sorted(set(self.unit) - set(UNITS))
         if bad_units or len(self.unit) != num_windows:
@@ -149,7 +153,7 @@ class WaveformBatch:
             )
             if (value := getattr(self, name)) is not None
         }
-        names = {
+        names: dict[str, Any] = {
             name: tuple(value[i] for i in listed)
             for name in ("unit", "station_id", "event_id")
             if (value := getattr(self, name)) is not None

@@ -80,7 +80,9 @@ class ComponentDropout:
         score = torch.rand(live.shape, generator=generator, device=batch.device)
         rank = torch.where(live, score, torch.inf).argsort(dim=1).argsort(dim=1)
         lost = rank < num_lost[:, None]
-        return batch.replace(waveform=batch.waveform.masked_fill(lost[..., None], torch.nan))
+        waveform = batch.waveform.clone()
+        waveform[lost] = torch.nan
+        return batch.replace(waveform=waveform)
 
 
 @dataclass(frozen=True, kw_only=True)

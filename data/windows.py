@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from .batch import COMPONENT_SLOTS, COMPONENTS, WaveformBatch
 from .records import Record
@@ -153,37 +152,31 @@ def _record_draws(record: Record, seed: int, repeat: int) -> tuple[float, float]
 def _copy_window(window: np.ndarray, record: Record, start: int, config: WindowConfig) -> None:
     """Fill `(component, sample)` of a batch with what the record has there."""
     slots = [COMPONENT_SLOTS[name] for name in record.component_names]
-    rows = {slot: row for row, slot in enumerate(slots) if slot in config.components}
+    rows = [row for row, slot in enumerate(config.components) if slot in slots]
     if not rows:
         raise ValueError(
             f"record {record.record_id} has components {record.component_names}, none of which is among the "
             f"configured {config.components}: leave it out, or add its components to the configuration"
         )
+    order = [slots.index(config.components[row]) for row in rows]
     ratio = rate_ratio(record.sampling_rate_hz, config.sampling_rate_hz)
-    for row, slot in enumerate(config.components):
-        if slot not in rows:
-            continue
-        trace = record.waveform[rows[slot]]
-        if ratio == 1:
-            _copy_overlap(window[row], trace, start)
-        else:
-            window[row] = _resampled_cut(trace, start, record.sampling_rate_hz, config)
-
-
-def _copy_overlap(target: np.ndarray, trace: np.ndarray, start: int) -> None:
-    """Copy `trace[start : start + len(target)]` as far as the trace reaches."""
-    first, last = max(start, 0), min(start + len(target), len(trace))
-    if last > first:
-        target[first - start : last - start] = trace[first:last]
-
-
-def _resampled_cut(trace: np.ndarray, start: int, rate_hz: float, config: WindowConfig) -> Tensor:
-    """The window at the configured rate, cut with the filter's reach as surplus, so that no edge shows."""
-    ratio = rate_ratio(rate_hz, config.sampling_rate_hz)
-    # A surplus in whole periods of the ratio keeps the window's first sample on the output's grid.
+    if ratio == 1:
+        window[rows] = _cut(record.waveform, order, start, config.num_samples)
+        return
+    # The filter's reach is cut as surplus, so that no edge shows. In whole periods of the ratio it keeps the
+    # window's first sample on the output's grid.
     surplus = ratio.denominator * math.ceil(filter_reach(ratio) / ratio.denominator)
-    native = np.full(math.ceil(config.num_samples / ratio) + 2 * surplus, np.nan, dtype=np.float32)
-    _copy_overlap(native, trace, start - surplus)
-    resampled = resample_with_gaps(torch.from_numpy(native), rate_hz, config.sampling_rate_hz)
+    num_native = math.ceil(config.num_samples / ratio) + 2 * surplus
+    native = torch.from_numpy(_cut(record.waveform, order, start - surplus, num_native))
+    resampled = resample_with_gaps(native, record.sampling_rate_hz, config.sampling_rate_hz)
     first = int(surplus * ratio)
-    return resampled[first : first + config.num_samples]
+    window[rows] = resampled[:, first : first + config.num_samples]
+
+
+def _cut(waveform: np.ndarray, order: list[int], start: int, num_samples: int) -> np.ndarray:
+    """`waveform[order, start : start + num_samples]`, NaN beyond its ends."""
+    cut = np.full((len(order), num_samples), np.nan, dtype=np.float32)
+    first, last = max(start, 0), min(start + num_samples, waveform.shape[1])
+    if last > first:
+        cut[:, first - start : last - start] = waveform[order, first:last]
+    return cut
