@@ -52,7 +52,7 @@ class SynthesisConfig:
     distance_km: tuple[float, float] = (1.0, 130.0)
     depth_km: tuple[float, float] = (0.3, 25.0)
     magnitude: tuple[float, float] = (-1.0, 6.5)
-    snr: tuple[float, float] = (1.5, 300.0)
+    snr: tuple[float, float] = (1.0, 120.0)
     type_share: tuple[float, float, float] = (0.9, 0.08, 0.02)
     noise_share: float = 0.08
     vertical_share: float = 0.15

@@ -48,7 +48,7 @@ def random_instrument(generator: np.random.Generator, sampling_rate_hz: float) -
     return Instrument(
         corner_hz=float(np.exp(generator.uniform(np.log(low), np.log(high)))),
         damping=float(generator.uniform(0.6, 0.75)),
-        gain_counts_s_m=float(10.0 ** generator.uniform(7.5, 9.5)),
+        gain_counts_s_m=float(10.0 ** generator.uniform(8.0, 9.7)),
         alias_corner_hz=float(sampling_rate_hz * generator.uniform(0.38, 0.45)),
     )
 

@@ -35,13 +35,17 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True)
 class Site:
-    """One station with its ground and its instrument. kappa_s: near-surface attenuation."""
+    """One station with its ground and its instrument.
+
+    kappa_s: near-surface attenuation. resonance: peak (Hz), gain and width of its soft ground's amplification.
+    """
 
     station_id: str
     latitude_deg: float
     longitude_deg: float
     elevation_m: float
     kappa_s: float
+    resonance: tuple[float, float, float]
     noise: NoiseSpectrum
     instrument: Instrument
 
@@ -148,6 +152,11 @@ def random_site(
         longitude_deg=float(source_longitude_deg + distance_km * np.sin(azimuth) / (KM_PER_DEGREE * shrink)),
         elevation_m=float(generator.uniform(0.0, 1500.0)),
         kappa_s=float(np.exp(generator.uniform(np.log(0.003), np.log(0.05)))),
+        resonance=(
+            float(np.exp(generator.uniform(np.log(1.5), np.log(20.0)))),
+            float(generator.uniform(0.0, 5.0)),
+            float(generator.uniform(0.1, 0.4)),
+        ),
         noise=random_noise_spectrum(generator),
         instrument=random_instrument(generator, sampling_rate_hz),
     )

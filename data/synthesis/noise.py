@@ -56,7 +56,7 @@ def random_noise_spectrum(generator: np.random.Generator) -> NoiseSpectrum:
     return NoiseSpectrum(
         microseism=float(generator.uniform(0.2, 0.9)),
         mid=float(mid),
-        high=float(np.clip(mid + generator.uniform(-0.2, 0.4), 0.05, 0.95)),
+        high=float(np.clip(mid + generator.uniform(-0.15, 0.55), 0.05, 0.95)),
         bump_hz=float(np.exp(generator.uniform(np.log(1.5), np.log(30.0)))),
         bump_level=float(generator.uniform(0.0, 0.2)),
         horizontal_db=float(generator.uniform(-1.0, 5.0)),

@@ -30,6 +30,12 @@ def attenuation_amplitude(
     return np.exp(-np.pi * frequency_hz * (travel_time_s / quality + kappa_s))
 
 
+def resonance_amplitude(frequency_hz: FloatArray, peak_hz: float, gain: float, width: float) -> FloatArray:
+    """Soft ground's amplification, 1 + gain at its peak; width in natural-log frequency."""
+    away = np.log(np.maximum(frequency_hz, 1e-3) / peak_hz) / width
+    return 1.0 + gain * np.exp(-0.5 * away**2)
+
+
 def minimum_phase(amplitude: FloatArray, num_samples: int) -> ComplexArray:
     """The causal spectrum that has this amplitude and the earliest energy.
 

@@ -25,7 +25,8 @@ class Scattering:
 
     p_coda, s_coda: early coda amplitude as a fraction of the direct wave's mean amplitude.
     rise_s: time in which scattered energy builds up; long ones make emergent onsets.
-    decay: exponent of the fall with lapse time. quality_1hz, exponent: coda Qc = quality f^exponent.
+    p_decay, s_decay: exponents of the fall with lapse time; P coda falls slowly since it turns into S on the
+        way. quality_1hz, exponent: coda Qc = quality f^exponent.
     secondary_per_s: rate of distinct secondary arrivals soon after an onset.
     sediment_delay_s: S minus P time through the layer that converts waves below the station.
     conversion: amplitude of converted waves, as a fraction of the parent.
@@ -34,7 +35,8 @@ class Scattering:
     p_coda: float
     s_coda: float
     rise_s: float
-    decay: float
+    p_decay: float
+    s_decay: float
     quality_1hz: float
     exponent: float
     secondary_per_s: float
@@ -45,32 +47,37 @@ class Scattering:
 def random_scattering(generator: np.random.Generator) -> Scattering:
     """A draw over what is published for the crust (Qc 50–300 f^0.5–1; Sato, Fehler & Maeda, 2012, chapter 3)."""
     return Scattering(
-        p_coda=float(generator.uniform(0.1, 0.6)),
-        s_coda=float(generator.uniform(0.15, 0.6)),
+        p_coda=float(np.exp(generator.normal(np.log(0.7), 0.45))),
+        s_coda=float(np.exp(generator.normal(np.log(0.4), 0.45))),
         rise_s=float(np.exp(generator.uniform(np.log(0.03), np.log(0.8)))),
-        decay=float(generator.uniform(0.8, 2.0)),
-        quality_1hz=float(generator.uniform(50.0, 300.0)),
+        p_decay=float(generator.uniform(0.3, 1.5)),
+        s_decay=float(generator.uniform(2.0, 4.5)),
+        quality_1hz=float(generator.uniform(40.0, 200.0)),
         exponent=float(generator.uniform(0.5, 1.0)),
-        secondary_per_s=float(generator.uniform(0.5, 6.0)),
+        secondary_per_s=float(generator.uniform(1.0, 12.0)),
         sediment_delay_s=float(np.exp(generator.uniform(np.log(0.05), np.log(0.9)))),
         conversion=float(generator.choice([0.0, 1.0], p=[0.4, 0.6]) * generator.uniform(0.05, 0.35)),
     )
 
 
-def coda_envelope(scattering: Scattering, centre_hz: float, time_s: FloatArray, lapse_s: float) -> FloatArray:
+def coda_envelope(
+    scattering: Scattering, kind: str, centre_hz: float, time_s: FloatArray, lapse_s: float
+) -> FloatArray:
     """(1 − e^(−t/τ)) (1 + t/T)^(−p) e^(−π f t/Qc) after an onset that took T = lapse_s from the source.
 
     The power of the lapse time is single scattering's spreading (Aki & Chouet, 1975).
     """
     quality = scattering.quality_1hz * centre_hz**scattering.exponent
+    decay = scattering.p_decay if kind == "P" else scattering.s_decay
     rise = 1.0 - np.exp(-time_s / scattering.rise_s)
     return (
-        rise * (1.0 + time_s / lapse_s) ** -scattering.decay * np.exp(-np.pi * centre_hz * time_s / quality)
+        rise * (1.0 + time_s / lapse_s) ** -decay * np.exp(-np.pi * centre_hz * time_s / quality)
     )
 
 
 def coda_spectrum(
     scattering: Scattering,
+    kind: str,
     generator: np.random.Generator,
     component_amplitude: FloatArray,
     lapse_s: float,
@@ -89,7 +96,7 @@ def coda_spectrum(
         np.float32
     )
     for centre_hz, weight in zip(BAND_CENTRES_HZ, weights, strict=True):
-        envelope = coda_envelope(scattering, centre_hz, time_s, lapse_s).astype(np.float32)
+        envelope = coda_envelope(scattering, kind, centre_hz, time_s, lapse_s).astype(np.float32)
         total += fft.rfft(white * envelope, axis=-1) * weight
     return total
 
@@ -108,12 +115,12 @@ def secondary_arrivals(
 ) -> tuple[FloatArray, FloatArray]:
     """Delays (s, after the onset) and motions `(arrival, component)` of distinct scattered waves.
 
-    A Poisson process of weaker copies of the parent whose directions of motion are turned at random.
+    Three and a Poisson number of weaker copies of the parent whose directions of motion are turned at random.
     """
-    count = int(generator.poisson(scattering.secondary_per_s * span_s))
-    # Never within 40 ms of the onset: the first motion belongs to the direct wave.
-    delays_s = 0.04 + generator.uniform(0.0, 1.0, count) ** 1.5 * span_s
-    size = np.linalg.norm(motion) * np.exp(generator.normal(-1.4, 0.5, count)) * np.exp(-delays_s / span_s)
+    count = 3 + int(generator.poisson(scattering.secondary_per_s * span_s))
+    # Most follow closely and make a packet of the pulse, but never within 40 ms: the first motion is direct.
+    delays_s = 0.04 + generator.uniform(0.0, 1.0, count) ** 3 * span_s
+    size = np.linalg.norm(motion) * np.exp(generator.normal(-0.9, 0.5, count)) * np.exp(-2.0 * delays_s / span_s)
     direction = motion / max(float(np.linalg.norm(motion)), 1e-30) + generator.normal(0.0, 0.5, (count, 3))
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)
     sign = generator.choice([-1.0, 1.0], count)

@@ -28,7 +28,7 @@ PAD_S = 15.0
 MEAN_RADIATION = {"P": 0.52, "S": 0.63}
 """Mean amplitude of a double couple over the sphere (Boore & Boatwright, 1984): what scattering sees."""
 
-WATER_LEVEL = 0.08
+WATER_LEVEL = 0.15
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +53,11 @@ def waves_at_station(
             continue
         sent = _radiated(source, azimuth_deg, float(rays.takeoff_deg), isotropic_shear)
         motion = _arriving(sent, phase[0], float(rays.incidence_deg), back_azimuth_deg, site, medium)
-        waves[phase[0]].append(Wave(phase=phase, travel_time_s=float(rays.time_s), motion=weight * motion))
+        time_s = float(rays.time_s)
+        if phase.endswith(("mP", "mS")):
+            # A longer way spreads more, and steep reflections are weak.
+            weight *= (waves[phase[0]][0].travel_time_s / time_s) ** 2
+        waves[phase[0]].append(Wave(phase=phase, travel_time_s=time_s, motion=weight * motion))
     return {kind: _distinct(branch) for kind, branch in waves.items()}
 
 
@@ -137,6 +141,7 @@ def pulse_spectrum(
     amplitude *= path.attenuation_amplitude(
         frequency_hz, travel_time_s, quality, medium.exponent, site.kappa_s
     )
+    amplitude *= path.resonance_amplitude(frequency_hz, *site.resonance)
     shots = np.exp(-2j * np.pi * frequency_hz[:, None] * np.array(source.delays_s)) @ np.array(source.weights)
     shaped = path.minimum_phase(amplitude, num_samples) * shots * to_velocity(frequency_hz, rate_hz)
     response = site.instrument.response(frequency_hz, rate_hz)
@@ -198,7 +203,7 @@ def _reflectivity(
     if kind == "P":
         _place(series, *_conversions(scattering, waves, separation_s), rate_hz)
     early = _coda_amplitude(kind, scattering, generator, pulse, num_samples)
-    coda = coda_spectrum(scattering, generator, early, branch[0].travel_time_s, num_samples, rate_hz)
+    coda = coda_spectrum(scattering, kind, generator, early, branch[0].travel_time_s, num_samples, rate_hz)
     return fft.rfft(series, axis=-1) + coda
 
 
