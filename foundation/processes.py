@@ -25,7 +25,7 @@ def this_process() -> PartialState:
     launched = int(os.environ.get("WORLD_SIZE", "1"))
     if state.num_processes != launched:
         raise RuntimeError(
-            f"the launcher started {launched} processes, but this one is in a group of {state.num_processes}: "
-            "start the run with torchrun --nproc_per_node N, and make no PartialState or Accelerator before it"
+            f"{launched} processes were started, but this one is in a group of {state.num_processes}: "
+            "start the run with torchrun --nproc_per_node N, and make no PartialState before it"
         )
     return state

@@ -33,7 +33,7 @@ from .validation import BestWeights
 
 __all__ = ["BatchSource", "NonFiniteError", "Stopped", "TrainingConfig", "TrainingResult", "train"]
 
-Validate = Callable[[nn.Module], Mapping[str, float]]
+Validate = Callable[[Any], Mapping[str, float]]
 
 
 class BatchSource(Protocol):
@@ -83,7 +83,8 @@ def train(
     on_step: called after each update with the number of updates done and its figures.
     settings: the whole run's configuration as plain values; a checkpoint of another one is refused.
 
-    Writes `checkpoints/`, `best.safetensors`, `log.jsonl` and `logs/` (TensorBoard). Sets torch's global random state.
+    Writes `checkpoints/`, `best.safetensors`, `log.jsonl` and `logs/` (TensorBoard). Sets torch's global
+    random state.
 
     Raises NonFiniteError before an update would use a loss or gradient that is not finite, CheckpointError
     for a checkpoint of another run, and Stopped (a SystemExit) after SIGTERM or Ctrl-C, once all is saved.

@@ -236,10 +236,10 @@ def _agree(
     if bad_loss or bad_gradient:
         named = bad.tolist() if bad_loss else [True] * len(stations)
         concerned = [ids for ids, is_bad in zip(stations, named, strict=True) if is_bad]
+        what = "loss" if bad_loss else "gradient norm"
         where = f"in the batch of stations {concerned}" if concerned else "in another process, which names it"
         raise NonFiniteError(
-            f"the {'loss' if bad_loss else 'gradient norm'} of step {run.step + 1} is not finite {where}. The "
-            "weights are as before this step and the last checkpoint is kept: look at these records, or lower "
-            "learning_rate"
+            f"the {what} of step {run.step + 1} is not finite {where}. The weights are as before it and the "
+            "last checkpoint is kept: look at these records, or lower learning_rate"
         )
     return int(max(flags[2] for flags in every))

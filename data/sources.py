@@ -1,0 +1,139 @@
+"""Where a run's records come from, as a configuration says it."""
+
+from __future__ import annotations
+
+import bisect
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import accumulate
+from pathlib import Path
+from typing import overload
+
+from .archive import Archive
+from .phasenet_npz import read_phasenet_npz
+from .records import Record, Skipped
+from .seisbench_format import SeisBenchDataset
+from .streams import stream_to_records
+from .synthesis import SynthesisConfig, synthesize_records
+
+KINDS = ("synthetic", "seisbench", "phasenet_npz", "archive")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceConfig:
+    """One source of records.
+
+    kind: synthetic, seisbench (a data set in SeisBench's format), phasenet_npz (a folder of npz files) or
+        archive (continuous waveforms without labels: an SDS tree or a folder of files).
+    path: of all but the synthetic kind; `$NAME` and `~` are filled in.
+    synthesis, num_events, seed: of the synthetic kind.
+    unit: of an archive's samples.
+    piece_s: an archive is cut into records of this length. Those of one piece of time share an `event_id`
+        whatever their station, so that a split keeps an earthquake that many stations saw on one side.
+    """
+
+    kind: str
+    path: str | None = None
+    synthesis: SynthesisConfig = field(default_factory=SynthesisConfig)
+    num_events: int = 0
+    seed: int = 0
+    unit: str = "counts"
+    piece_s: float = 300.0
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"the kind of a source must be one of {KINDS}, found {self.kind!r}")
+        if self.kind == "synthetic" and self.num_events < 1:
+            raise ValueError(f"a synthetic source needs num_events of at least 1, found {self.num_events}")
+        if self.kind != "synthetic" and not self.path:
+            raise ValueError(f"a source of kind {self.kind} needs a path")
+        if self.piece_s <= 0:
+            raise ValueError(f"piece_s must be positive, found {self.piece_s}")
+
+    def folder(self) -> Path:
+        """The path with variables and `~` filled in. Raises FileNotFoundError where nothing is there."""
+        path = Path(os.path.expandvars(self.path or "")).expanduser()
+        if not path.exists():
+            raise FileNotFoundError(f"no data at {path} (from {self.path!r}): check the path of the source")
+        return path
+
+
+class JoinedRecords(Sequence[Record]):
+    """Several sequences of records as one, each still read when it is asked for."""
+
+    def __init__(self, parts: Sequence[Sequence[Record]]):
+        self._parts = list(parts)
+        self._ends = list(accumulate(len(part) for part in self._parts))
+
+    def __len__(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    @overload
+    def __getitem__(self, index: int) -> Record: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Record]: ...
+    def __getitem__(self, index: int | slice) -> Record | Sequence[Record]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        position = range(len(self))[index]
+        part = bisect.bisect_right(self._ends, position)
+        return self._parts[part][position - (self._ends[part - 1] if part else 0)]
+
+
+def load_records(source: SourceConfig) -> tuple[Sequence[Record], list[Skipped]]:
+    """The records of a source, and what of it could not be used.
+
+    Raises FileNotFoundError where its path does not exist.
+    """
+    if source.kind == "synthetic":
+        return synthesize_records(source.synthesis, source.seed, source.num_events), []
+    if source.kind == "phasenet_npz":
+        return read_phasenet_npz(source.folder())
+    if source.kind == "seisbench":
+        return SeisBenchDataset(source.folder()), []
+    return _archive_records(source)
+
+
+def load_all(sources: Sequence[SourceConfig]) -> tuple[Sequence[Record], list[Skipped]]:
+    """The records of several sources, one after the other, and what could not be used.
+
+    Raises ValueError where there is no record at all.
+    """
+    loaded = [load_records(source) for source in sources]
+    records = JoinedRecords([part for part, _ in loaded])
+    skipped = [item for _, items in loaded for item in items]
+    if not len(records):
+        kinds = [source.kind for source in sources]
+        reason = f"; the first of {len(skipped)} skipped: {skipped[0]}" if skipped else ""
+        raise ValueError(f"the sources {kinds} gave no record{reason}")
+    return records, skipped
+
+
+def _archive_records(source: SourceConfig) -> tuple[list[Record], list[Skipped]]:
+    archive = Archive.open(source.folder())
+    records: list[Record] = []
+    skipped: list[Skipped] = []
+    for station_day in archive.station_days():
+        whole, reasons = stream_to_records(archive.read_day(station_day), unit=source.unit)
+        skipped += reasons
+        records += [piece for record in whole for piece in _pieces(record, source.piece_s)]
+    return records, skipped + archive.skipped
+
+
+def _pieces(record: Record, piece_s: float) -> Iterator[Record]:
+    """A long record cut at multiples of `piece_s` of absolute time, the same for every station."""
+    first_s = -(record.start_time % piece_s)
+    for number in range(int((record.duration_s - first_s) / piece_s) + 1):
+        begin = max(0, round((first_s + number * piece_s) * record.sampling_rate_hz))
+        end = round((first_s + (number + 1) * piece_s) * record.sampling_rate_hz)
+        waveform = record.waveform[:, begin:end]
+        if waveform.shape[1]:
+            start_time = record.start_time + begin / record.sampling_rate_hz
+            yield replace(
+                record,
+                record_id=f"{record.record_id}/{number}",
+                waveform=waveform,
+                start_time=start_time,
+                event_id=f"archive/{int((start_time + 0.5 / record.sampling_rate_hz) // piece_s)}",
+            )

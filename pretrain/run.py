@@ -1,0 +1,180 @@
+"""A pretraining run, from its configuration to a saved encoder with its scores."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..configs.loader import as_plain, save_config
+from ..data.augmentation import AugmentationConfig
+from ..data.batch import WaveformBatch
+from ..data.loader import WindowLoader
+from ..data.records import Record, Skipped, split_by_event
+from ..data.sources import SourceConfig, load_all
+from ..data.windows import WindowConfig, fixed_windows
+from ..foundation.contract import InputContract
+from ..foundation.model import SeismicConfig, SeismicModel
+from ..foundation.processes import this_process
+from ..foundation.training import TrainingConfig, TrainingResult, train
+from .held_out import HeldOut
+from .mae import MaskedAutoencoder, MaskedAutoencoderConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainConfig:
+    """All of a pretraining run.
+
+    output_dir: where the encoder, its scores, logs and checkpoints go.
+    size, architecture: a named size of `SeismicConfig`, and what is to differ from it.
+    sources: the records; labels are not learned from. `validation_fraction` of the events is held out, and
+        `validation_windows` fixed windows of those are scored at every checkpoint.
+    seed: of the first weights, the split, the order of the data and the held-out windows and masks.
+    """
+
+    output_dir: str
+    sources: tuple[SourceConfig, ...]
+    size: str = "tiny"
+    architecture: dict[str, Any] = field(default_factory=dict)
+    contract: InputContract = field(default_factory=InputContract)
+    windows: WindowConfig = field(default_factory=lambda: WindowConfig(arrival_fraction=0.5))
+    augmentation: AugmentationConfig | None = field(default_factory=AugmentationConfig)
+    objective: MaskedAutoencoderConfig = field(default_factory=MaskedAutoencoderConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    validation_fraction: float = 0.1
+    validation_windows: int = 128
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.validation_fraction < 1.0:
+            raise ValueError(
+                f"validation_fraction must lie between 0 and 1, found {self.validation_fraction}"
+            )
+        if self.validation_windows < 1:
+            raise ValueError(f"validation_windows must be at least 1, found {self.validation_windows}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainResult:
+    """Where the encoder was saved, how it scores on held-out windows, and what the training did."""
+
+    output_dir: Path
+    metrics: dict[str, Any]
+    training: TrainingResult
+
+
+def pretrain(config: PretrainConfig, *, resume: bool = True) -> PretrainResult:
+    """Pretrain an encoder by guessing the hidden parts of seismograms, and save it.
+
+    Writes into `output_dir`: `config.json` and `model.safetensors` (the encoder alone; the averaged weights
+    where `ema_decay` is given), `training.yaml` (the whole configuration), `metrics.json`, `skipped.csv`, and
+    what `train` writes. A run that was stopped goes on from its newest checkpoint.
+
+    Raises what `train` and `load_all` raise, and ValueError where the split leaves a side empty.
+    """
+    process = this_process()
+    records, skipped = load_all(config.sources)
+    sides = _split(records, config)
+    objective = make_objective(config)
+    held_out = HeldOut(_validation_batches(sides["validation"], config), config.seed)
+    at_start = held_out.score(objective)
+    loader = WindowLoader(
+        sides["train"],
+        config.windows,
+        config.augmentation,
+        config.training.batch_size,
+        config.seed,
+        rank=process.process_index,
+        world_size=process.num_processes,
+    )
+    result = train(
+        objective,
+        loader,
+        config.training,
+        config.output_dir,
+        validate=held_out.score,
+        resume=resume,
+        settings=_settings(config),
+    )
+    if result.average is not None:
+        result.average.copy_to(objective)
+    metrics = {
+        "held_out": held_out.score(objective),
+        "held_out_at_start": at_start,
+        "held_out_of_silence": held_out.score_of_silence(objective),
+        "num_held_out_windows": held_out.num_windows,
+        "num_records": {side: len(part) for side, part in sides.items()},
+        "num_skipped": len(skipped),
+        "steps": result.steps,
+        "windows_seen": result.steps * _windows_per_step(config.training, process.num_processes),
+        "windows_per_s": result.windows_per_s,
+        "wall_time_s": result.wall_time_s,
+        "device": str(process.device),
+        "num_processes": process.num_processes,
+    }
+    if process.is_main_process:
+        _save(objective.model, config, metrics, skipped)
+    process.wait_for_everyone()
+    return PretrainResult(output_dir=Path(config.output_dir), metrics=metrics, training=result)
+
+
+def make_objective(config: PretrainConfig) -> MaskedAutoencoder:
+    """The untrained model with its objective; the weights depend on the seed alone."""
+    torch.manual_seed(config.seed)
+    model = SeismicModel(SeismicConfig.of_size(config.size, config.contract, **config.architecture))
+    return MaskedAutoencoder(model, config.objective)
+
+
+def _settings(config: PretrainConfig) -> dict[str, Any]:
+    """What must be the same for a run to be resumed; where it is written makes no difference."""
+    return {k: v for k, v in as_plain(asdict(config)).items() if k not in ("output_dir", "training")}
+
+
+def _windows_per_step(training: TrainingConfig, num_processes: int) -> int:
+    return training.batch_size * training.gradient_accumulation_steps * num_processes
+
+
+def _split(records: Sequence[Record], config: PretrainConfig) -> dict[str, list[Record]]:
+    fractions = {"train": 1.0 - config.validation_fraction, "validation": config.validation_fraction}
+    sides = split_by_event(records, fractions, config.seed)
+    empty = [side for side, part in sides.items() if not part]
+    if empty:
+        raise ValueError(
+            f"the split by event leaves nothing for {empty} of {len(records)} records: give more events or "
+            f"another validation_fraction (found {config.validation_fraction})"
+        )
+    return sides
+
+
+def _validation_batches(records: list[Record], config: PretrainConfig) -> list[WaveformBatch]:
+    windows_per_record = math.ceil(config.validation_windows / len(records))
+    chosen = records[: math.ceil(config.validation_windows / windows_per_record)]
+    return fixed_windows(
+        chosen, config.windows, config.seed, windows_per_record, batch_size=config.training.batch_size
+    )
+
+
+def _save(
+    model: SeismicModel, config: PretrainConfig, metrics: dict[str, Any], skipped: Sequence[Skipped]
+) -> None:
+    """Write the model folder's files beside it first, and then move each into its place."""
+    folder = Path(config.output_dir)
+    unfinished = folder / ".unfinished"
+    shutil.rmtree(unfinished, ignore_errors=True)
+    model.save_pretrained(unfinished)
+    save_config(config, unfinished / "training.yaml")
+    (unfinished / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")
+    with (unfinished / "skipped.csv").open("w", newline="") as table:
+        writer = csv.writer(table)
+        writer.writerow(("item", "reason"))
+        writer.writerows((item.item, item.reason) for item in skipped)
+    for file in unfinished.iterdir():
+        file.replace(folder / file.name)
+    unfinished.rmdir()
