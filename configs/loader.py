@@ -96,7 +96,8 @@ def _check_keys(config_class: type, settings: dict[str, Any], where: str) -> Non
         raise ValueError(f"{where}: unknown key {unknown}; {config_class.__name__} knows {known}")
     types = get_type_hints(config_class)
     for key, value in settings.items():
-        if isinstance(value, str) and tuple in map(get_origin, (types[key], *get_args(types[key]))):
+        origins = [get_origin(annotation) for annotation in (types[key], *get_args(types[key]))]
+        if isinstance(value, str) and tuple in origins:
             raise ValueError(f"{where}: {key} must be a list such as [{value}], found the text {value!r}")
         nested = list(_dataclasses_in(types[key]))
         # Among several classes the keys alone do not tell which is meant: dacite finds the one that fits.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import queue
-import threading
+import itertools
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import torch
 
@@ -86,42 +87,26 @@ class WindowLoader:
         """
         if start < 0:
             raise ValueError(f"start must not be negative, found {start}")
-        return self._prefetched(start) if self.prefetch else self._consecutive(start)
+        return self._prefetched(start) if self.prefetch else map(self._at, itertools.count(start))
 
-    def _consecutive(self, start: int) -> Iterator[WaveformBatch]:
-        while True:
-            yield self.batch(*divmod(start, self.num_batches))
-            start += 1
+    def _at(self, index: int) -> WaveformBatch:
+        return self.batch(*divmod(index, self.num_batches))
 
     def _prefetched(self, start: int) -> Iterator[WaveformBatch]:
-        ready: queue.Queue[WaveformBatch | BaseException] = queue.Queue(maxsize=self.prefetch)
-        stop = threading.Event()
-        thread = threading.Thread(
-            target=self._fill, args=(start, ready, stop), daemon=True, name="WindowLoader"
-        )
-        thread.start()
+        # An executor rather than a bare thread: the interpreter waits for it when a run ends with the
+        # iterator still open, where killing a daemon thread inside of torch aborts the process.
+        pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="WindowLoader")
+        ready: deque[Future[WaveformBatch]] = deque()
         try:
-            while True:
-                item = ready.get()
-                if isinstance(item, BaseException):
-                    raise item
-                yield item
+            ready.extend(pool.submit(self._at, start + ahead) for ahead in range(self.prefetch))
+            for index in itertools.count(start + self.prefetch):
+                batch = ready.popleft().result()
+                ready.append(pool.submit(self._at, index))
+                yield batch
         finally:
-            stop.set()
-            _drain(ready)
-            thread.join()
-
-    def _fill(
-        self, start: int, ready: queue.Queue[WaveformBatch | BaseException], stop: threading.Event
-    ) -> None:
-        """The background thread: put batches, or the error that ends them, until told to stop."""
-        batches = self._consecutive(start)
-        while not stop.is_set():
-            try:
-                ready.put(next(batches))
-            except BaseException as error:  # the caller, not this thread, is where it belongs
-                ready.put(error)
-                return
+            for future in ready:
+                future.cancel()
+            pool.shutdown()
 
     def _epoch_order(self, epoch: int) -> list[int]:
         """Indices of the epoch's records; further permutations follow where one does not fill a batch."""
@@ -139,12 +124,3 @@ def _generator(*numbers: int) -> torch.Generator:
     """A random generator that only these numbers decide: a hash keeps neighbouring seeds apart."""
     digest = hashlib.sha256("/".join(map(str, numbers)).encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8]) >> 1)
-
-
-def _drain(ready: queue.Queue[WaveformBatch | BaseException]) -> None:
-    """Empty a queue, so that a thread which waits to put something there gets on."""
-    while True:
-        try:
-            ready.get_nowait()
-        except queue.Empty:
-            return

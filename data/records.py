@@ -58,8 +58,8 @@ class Record:
         shape = self.waveform.shape
         if self.waveform.dtype != np.float32 or len(shape) != 2 or len(self.component_names) != shape[0]:
             raise ValueError(
-                f"record {self.record_id}: waveform must be float32 (component, sample) with one row for each "
-                f"of {self.component_names}, found {self.waveform.dtype} {shape}"
+                f"record {self.record_id}: waveform must be float32 (component, sample) with one row "
+                f"for each of {self.component_names}, found {self.waveform.dtype} {shape}"
             )
         unknown = [name for name in self.component_names if name not in COMPONENT_SLOTS]
         if unknown:
