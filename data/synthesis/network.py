@@ -37,7 +37,7 @@ class Source:
 class Site:
     """One station with its ground and its instrument.
 
-    kappa_s: near-surface attenuation. resonance: peak (Hz), gain and width of its soft ground's amplification.
+    kappa_s: near-surface attenuation. resonance: peak (Hz), gain and width of the ground's amplification.
     """
 
     station_id: str
@@ -52,7 +52,7 @@ class Site:
 
 @dataclass(frozen=True, kw_only=True)
 class Medium:
-    """The Earth between them: velocities, and S attenuation QS = s_quality_1hz f^exponent, QP = ratio QS."""
+    """The Earth between: velocities, and attenuation QS = s_quality_1hz f^exponent, QP = ratio QS."""
 
     model: VelocityModel
     s_quality_1hz: float

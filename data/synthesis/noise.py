@@ -18,7 +18,7 @@ DISTURBANCES = ("footsteps", "vehicle", "spike", "step", "thump")
 
 @dataclass(frozen=True, kw_only=True)
 class NoiseSpectrum:
-    """A station's noise as a level between Peterson's models, 0 at the low and 1 at the high one, by frequency.
+    """A station's noise as a level between Peterson's models: 0 is the low one, 1 the high one.
 
     microseism, mid, high: the levels below 0.5 Hz, at 1–3 Hz and above 15 Hz. bump_hz, bump_level: a cultural
     peak and what it adds. horizontal_db: how much louder the horizontals are. modulation: slow rise and fall

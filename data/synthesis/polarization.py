@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.float64]
 
 STEEPEST_SLOWNESS = 0.95
-"""Largest slowness, as a fraction of 1/vp, at which the coefficients are evaluated: beyond it they are complex."""
+"""Largest slowness times vp at which the coefficients are evaluated: beyond 1 they are complex."""
 
 
 def surface_motion(

@@ -1,6 +1,6 @@
 """What heterogeneity adds after each onset: secondary arrivals, conversions and a noise-like coda.
 
-Everything here is a *reflectivity*: impulses that are convolved with the pulse of the wave afterwards. So each
+Everything here is a *reflectivity*: impulses that are convolved with the wave's pulse afterwards. So each
 scattered wave is causal, and its spectrum is that of the wave that was scattered.
 """
 
@@ -45,7 +45,7 @@ class Scattering:
 
 
 def random_scattering(generator: np.random.Generator) -> Scattering:
-    """A draw over what is published for the crust (Qc 50–300 f^0.5–1; Sato, Fehler & Maeda, 2012, chapter 3)."""
+    """A draw over what is found in the crust (Sato, Fehler & Maeda, 2012, ch. 3) and fits local records."""
     return Scattering(
         p_coda=float(np.exp(generator.normal(np.log(0.7), 0.45))),
         s_coda=float(np.exp(generator.normal(np.log(0.4), 0.45))),
@@ -70,9 +70,7 @@ def coda_envelope(
     quality = scattering.quality_1hz * centre_hz**scattering.exponent
     decay = scattering.p_decay if kind == "P" else scattering.s_decay
     rise = 1.0 - np.exp(-time_s / scattering.rise_s)
-    return (
-        rise * (1.0 + time_s / lapse_s) ** -decay * np.exp(-np.pi * centre_hz * time_s / quality)
-    )
+    return rise * (1.0 + time_s / lapse_s) ** -decay * np.exp(-np.pi * centre_hz * time_s / quality)
 
 
 def coda_spectrum(
@@ -120,7 +118,9 @@ def secondary_arrivals(
     count = 3 + int(generator.poisson(scattering.secondary_per_s * span_s))
     # Most follow closely and make a packet of the pulse, but never within 40 ms: the first motion is direct.
     delays_s = 0.04 + generator.uniform(0.0, 1.0, count) ** 3 * span_s
-    size = np.linalg.norm(motion) * np.exp(generator.normal(-0.9, 0.5, count)) * np.exp(-2.0 * delays_s / span_s)
+    size = (
+        np.linalg.norm(motion) * np.exp(generator.normal(-0.9, 0.5, count)) * np.exp(-2.0 * delays_s / span_s)
+    )
     direction = motion / max(float(np.linalg.norm(motion)), 1e-30) + generator.normal(0.0, 0.5, (count, 3))
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)
     sign = generator.choice([-1.0, 1.0], count)

@@ -1,4 +1,4 @@
-"""One source seen by one station: every wave, its pulse, its scattered followers, and its exact arrival time."""
+"""One source seen by one station: waves, their pulses, scattered followers, and exact arrival times."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def waves_at_station(
 
 
 def _branch_weights(generator: np.random.Generator) -> dict[str, float]:
-    """Relative strength of the branches; refracted waves that dive in a gradient are strong, along the Moho weak."""
+    """Relative strength of the branches: waves that dive in the crust are strong, those along the Moho weak."""
     reflection = generator.uniform(0.1, 0.8)
     refraction = generator.uniform(0.4, 1.0)
     return {

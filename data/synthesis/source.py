@@ -30,7 +30,7 @@ def brune_amplitude(frequency_hz: FloatArray, corner_hz: float) -> FloatArray:
 def far_field_displacement_m_s(moment_n_m: float, distance_km: float, velocity_km_s: float) -> float:
     """The low-frequency level of the displacement spectrum, M0 / (4π ρ v³ R), for unit radiation, in m·s.
 
-    Aki & Richards (2002), eq. 4.32. Spreading as 1/R is included; see `path.geometric_spreading` beyond 70 km.
+    Aki & Richards (2002), eq. 4.32. It holds 1/R; beyond 70 km see `path.geometric_spreading`.
     """
     velocity_m_s = velocity_km_s * 1000.0
     return moment_n_m / (4.0 * np.pi * DENSITY_KG_M3 * velocity_m_s**3 * distance_km * 1000.0)
