@@ -48,7 +48,7 @@ def bootstrap_interval(
 def _resampled(
     event_sums: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray], seed: int, num_resamples: int
 ) -> np.ndarray:
-    """The score of each resample: how often an event is drawn is multinomial, so that sums are one product."""
+    """The score of each resample: how often an event is drawn is multinomial, so a product sums up."""
     num_events = max(len(event_sums), 1)
     rng = np.random.default_rng(seed)
     block = max(1, CHUNK_CELLS // num_events)

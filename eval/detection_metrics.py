@@ -1,4 +1,4 @@
-"""How good a detector is: does it tell windows with an earthquake from noise, and intervals from each other."""
+"""How good a detector is: does it tell an earthquake from noise, and where it begins and ends."""
 
 from __future__ import annotations
 

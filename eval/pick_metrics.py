@@ -1,4 +1,4 @@
-"""How good picks are: matching with labels, precision and recall, residuals. Pure functions on arrays of seconds.
+"""How good picks are: matching with labels, precision and recall, residuals; pure functions of seconds.
 
 What guards these numbers against flattery:
 
@@ -19,11 +19,12 @@ import numpy as np
 class PhaseTruth:
     """What is known about one phase in some windows.
 
-    window: int64 `(arrival,)`, the window of each listed arrival. time_s: float64 `(arrival,)` after the
-    window's first sample. scored: bool `(arrival,)`; False for an arrival outside of the window or where nothing
-    was observed: it is no miss, and the pick that belongs to it is no false one.
-    labelled: bool `(window,)`, whether all arrivals of the phase are listed. observed_s: float64 `(window,)`,
-    seconds with data.
+    window: int64 `(arrival,)`, the window of each listed arrival.
+    time_s: float64 `(arrival,)`, after the window's first sample.
+    scored: bool `(arrival,)`; False for an arrival outside of the window or where nothing was observed: it is
+        no miss, and the pick that belongs to it is no false one.
+    labelled: bool `(window,)`, whether all arrivals of the phase are listed.
+    observed_s: float64 `(window,)`, seconds with data.
     """
 
     window: np.ndarray
@@ -74,11 +75,11 @@ class WindowCounts:
 def match_picks(
     truth: PhaseTruth, pick_window: np.ndarray, pick_time_s: np.ndarray, within_s: float
 ) -> Matching:
-    """Pair picks with arrivals of the same window, one to one, the closest pair first, up to `within_s` apart.
+    """Pair picks with arrivals of the same window, one to one, the closest pair first, `within_s` at most.
 
     Closest first, rather than the largest number of pairs, because a smaller tolerance then keeps a part of
-    the same pairs (recall never falls as the tolerance grows), and because no pair is made worse to make another
-    possible. Of equally close pairs the earlier arrival, then the earlier pick, comes first.
+    the same pairs (recall never falls as the tolerance grows), and because no pair is made worse to make
+    another possible. Of equally close pairs the earlier arrival, then the earlier pick, comes first.
     """
     arrival, pick = _near_pairs(
         truth, np.asarray(pick_window), np.asarray(pick_time_s, dtype=float), within_s
