@@ -1,0 +1,5 @@
+"""`python -m seisfm` is the `seisfm` command."""
+
+from .cli import main
+
+main()

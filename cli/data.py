@@ -1,0 +1,57 @@
+"""`seisfm data`: making and converting data sets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .outcome import Outcome, command, skipped_lines, skipped_numbers
+
+app = typer.Typer(help="Make and convert data sets.", no_args_is_help=True, rich_markup_mode=None)
+
+
+def add_to(parent: typer.Typer) -> None:
+    """Register this module's commands under `seisfm data`."""
+    command(app, "convert", "seisfm data convert npz_folder --kind phasenet_npz --out training_set")(convert)
+    command(app, "synthesize", "seisfm data synthesize --events 100 --seed 1 --out synthetic_set")(synthesize)
+    parent.add_typer(app, name="data")
+
+
+def convert(
+    source: Annotated[Path, typer.Argument(help="The folder to read.")],
+    kind: Annotated[str, typer.Option(help="What it is: seisbench, phasenet_npz or archive.")],
+    out: Annotated[Path, typer.Option(help="The new folder, in SeisBench's format.")],
+) -> Outcome:
+    """Convert waveforms with labels to SeisBench's format. What cannot be used is listed with its reason."""
+    from ..data.seisbench_format import write_seisbench
+    from ..data.sources import SourceConfig, load_records
+
+    records, skipped = load_records(SourceConfig(kind=kind, path=str(source)))
+    write_seisbench(records, out)
+    return Outcome(
+        numbers={
+            "out": out,
+            "num_records": len(records),
+            "skipped": skipped_numbers(skipped),
+        },
+        lines=(*skipped_lines(skipped), f"{len(records)} records, {len(skipped)} skipped: {out}"),
+    )
+
+
+def synthesize(
+    out: Annotated[Path, typer.Option(help="The new folder, in SeisBench's format.")],
+    events: Annotated[int, typer.Option(min=1, help="How many earthquakes.")] = 100,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same earthquakes.")] = 0,
+) -> Outcome:
+    """Make physical synthetic seismograms with complete labels."""
+    from ..data.seisbench_format import write_seisbench
+    from ..data.synthesis import SynthesisConfig, synthesize_records
+
+    records = synthesize_records(SynthesisConfig(), seed, events)
+    write_seisbench(records, out)
+    return Outcome(
+        numbers={"out": out, "num_records": len(records), "num_events": events, "seed": seed},
+        lines=(f"{len(records)} records of {events} events: {out}",),
+    )

@@ -1,0 +1,102 @@
+"""`seisfm demo`, `seisfm pick` and `seisfm catalog`: using a model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .outcome import Outcome, command, scalars, skipped_lines, skipped_numbers
+
+if TYPE_CHECKING:
+    from ..catalog.picker import PickResult
+    from ..data.records import Skipped
+
+PICK_SUFFIXES = (".csv", ".parquet", ".xml", ".qml", ".quakeml")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register this module's commands."""
+    command(app, "demo", "seisfm demo --out demo")(demo)
+    command(app, "pick", "seisfm pick day.mseed more_waveforms --model MODEL --out picks.csv")(pick)
+    command(app, "catalog", "seisfm catalog catalog.yaml output_dir=runs/catalog")(catalog)
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for the models, figures and the report.")] = Path("demo"),
+) -> Outcome:
+    """Everything at small scale: pretrain, fine-tune, pick, locate and report, in minutes on a CPU."""
+    from ..demo import run_demo
+
+    return Outcome(numbers={"output_dir": out, "result": run_demo(out)}, lines=(f"wrote {out}",))
+
+
+def pick(
+    inputs: Annotated[
+        list[Path], typer.Argument(help="Waveform files, or folders of them, that ObsPy reads.")
+    ],
+    model: Annotated[str, typer.Option(help="A model's folder, hub id or bundled name.")],
+    out: Annotated[Path, typer.Option(help="Picks: .csv, .parquet, or .xml/.qml for QuakeML.")],
+    p_threshold: Annotated[float, typer.Option(help="Least probability of a P pick.")] = 0.3,
+    s_threshold: Annotated[float, typer.Option(help="Least probability of an S pick.")] = 0.3,
+    revision: Annotated[str | None, typer.Option(help="Which revision of the model on the hub.")] = None,
+) -> Outcome:
+    """Pick P and S arrivals in waveform files.
+
+    Ends with status 1 where a file could not be read in full, or where something was skipped and nothing picked.
+    """
+    if out.suffix.lower() not in PICK_SUFFIXES:
+        raise typer.BadParameter(
+            f"picks are written to {', '.join(PICK_SUFFIXES)}; found {out}", param_hint="--out"
+        )
+    from ..catalog.pick_formats import write_picks
+    from ..catalog.picker import Picker
+    from ..data.archive import read_waveforms
+
+    picker = Picker.from_pretrained(model, revision, p_threshold=p_threshold, s_threshold=s_threshold)
+    stream, unread = read_waveforms(inputs)
+    result = picker.classify(stream)
+    write_picks(result.picks, out)
+    failures = [f"{entry.item}: {entry.reason}" for entry in unread]
+    if not stream or (result.skipped and not len(result.picks)):
+        failures.append(f"nothing was picked: {len(stream)} traces, {len(result.skipped)} skipped")
+    return Outcome(
+        numbers=_pick_numbers(result, unread, out),
+        lines=tuple(_pick_lines(result, out)),
+        failures=tuple(failures),
+    )
+
+
+def _pick_numbers(result: PickResult, unread: Sequence[Skipped], out: Path) -> dict[str, Any]:
+    counts = result.picks.counts()
+    return {
+        "out": out,
+        "num_picks": len(result.picks),
+        "num_detections": len(result.detections),
+        "picks_per_station": counts.to_dict(orient="index"),
+        "skipped": skipped_numbers([*unread, *result.skipped]),
+    }
+
+
+def _pick_lines(result: PickResult, out: Path) -> list[str]:
+    lines = []
+    for station, counts in result.picks.counts().iterrows():
+        lines.append(f"{station}  " + "  ".join(f"{count} {phase}" for phase, count in counts.items()))
+    lines += skipped_lines(result.skipped)
+    return [*lines, f"{len(result.picks)} picks and {len(result.detections)} detections: {out}"]
+
+
+def catalog(
+    config: Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped one.")],
+    changes: Annotated[list[str] | None, typer.Argument(help="Settings to change, as key=value.")] = None,
+) -> Outcome:
+    """From an archive to a catalog: picks, association, location and a report. Resumes where it stopped."""
+    from ..catalog.run import CatalogConfig, run_catalog
+    from ..configs.loader import load_config
+
+    result = run_catalog(load_config(CatalogConfig, config, changes or ()))
+    return Outcome(
+        numbers=result.summary, lines=tuple(scalars(result.summary)), failures=tuple(result.failures)
+    )
