@@ -34,9 +34,9 @@ def read_phasenet_npz(folder: str | Path, keep_after_s: float = 30.0) -> tuple[l
         that the rest of the 90 s holds no other: an STA/LTA finds something there in about one in ten records
         of Northern California. The record is cut here, and what is left counts as fully labelled.
 
-    The file's name gives the station and the P arrival's time. It holds no event id: records whose P times
-    are less than `SAME_EVENT_S` apart (from one to the next) are taken to be of one event, which errs on the side
-    of keeping one earthquake on one side of a split. The id is the time of the first.
+    The file's name gives the station and the time of P. It holds no event id: records whose P times are less
+    than `SAME_EVENT_S` apart (from one to the next) are taken to be of one event, which errs on the side of
+    keeping one earthquake on one side of a split. The id is the time of the first.
 
     Raises FileNotFoundError where there is no such folder or it holds no npz file.
     """
