@@ -184,7 +184,7 @@ class TravelTimeTable:
     """First-arrival times of P and S by interpolation: for the many calls of association and location.
 
     What is interpolated (linearly in distance and depth) is time over the straight length of the way: it
-    varies slowly even near the source, where time itself has a corner. With the default grid 99 % of the times
+    varies slowly even near the source, where time itself has a corner. With the default grid 99 % of them
     are within 10 ms of the exact ones, and the worst, where branches cross, some 0.04 s: see `max_error_s`.
     """
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft
 
 from ..records import Arrival, Record
 from .network import (
@@ -20,16 +19,11 @@ from .network import (
     random_site,
     random_source,
 )
-from .noise import DISTURBANCES, disturbance, noise_spectrum, slow_modulation
+from .recording import magnitude_for_snr, p_snr_db, station_noise
 from .scattering import Scattering, random_scattering
-from .seismogram import PAD_S, event_seismogram, pulse_spectrum
-
-FloatArray = NDArray[np.float64]
+from .seismogram import event_seismogram
 
 EPOCH_2020_S = 1577836800.0
-SNR_HIGHPASS_HZ = 1.0
-MAGNITUDE_GRID = np.arange(-1.5, 7.01, 0.5)
-P_SPAN_S = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +73,7 @@ class SynthesisConfig:
             raise ValueError(f"type_share must sum to 1 over {SOURCE_TYPES}, found {self.type_share}")
         if self.pre_event_s[1] + 10.0 > self.duration_s[0]:
             raise ValueError(
-                f"duration_s must leave 10 s after the latest P, found {self.duration_s} with {self.pre_event_s}"
+                f"duration_s must leave 10 s after pre_event_s, found {self.duration_s}, {self.pre_event_s}"
             )
 
 
@@ -123,7 +117,9 @@ def synthesize_event(config: SynthesisConfig, seed: int, index: int) -> list[Rec
         longitude_deg=float(generator.uniform(-170, 170)),
     )
     sites = _sites(config, generator, source)
-    source = _with_magnitude(config, generator, source, sites[0], medium)
+    wanted_snr = _log_uniform(generator, *config.snr)
+    magnitude = magnitude_for_snr(source, sites[0], medium, wanted_snr, config.sampling_rate_hz)
+    source = replace(source, magnitude=float(np.clip(magnitude, *config.magnitude)))
     records = []
     for site in sites:
         scattering = random_scattering(generator)
@@ -180,35 +176,6 @@ def _sites(config: SynthesisConfig, generator: np.random.Generator, source: Sour
         name = f"SY.{generator.integers(36**4):05d}."
         sites.append(_site(config, generator, name, source.latitude_deg, source.longitude_deg, distance_km))
     return sites
-
-
-def _with_magnitude(
-    config: SynthesisConfig, generator: np.random.Generator, source: Source, site: Site, medium: Medium
-) -> Source:
-    """The magnitude whose P stands out of this site's noise by a ratio drawn from the configuration."""
-    distance_km, _, _ = distance_and_azimuths(source, site)
-    travel_time_s = float(medium.model.travel_time_s(distance_km, source.depth_km, "P", site.elevation_m))
-    num_samples = 512
-    frequency_hz = fft.rfftfreq(num_samples, 1.0 / config.sampling_rate_hz)
-    heard = frequency_hz >= SNR_HIGHPASS_HZ
-    rms = []
-    for magnitude in MAGNITUDE_GRID:
-        pulse = pulse_spectrum(
-            replace(source, magnitude=float(magnitude)),
-            site,
-            medium,
-            "P",
-            travel_time_s,
-            num_samples,
-            config.sampling_rate_hz,
-        )
-        energy = 2.0 * np.sum(np.abs(pulse[heard]) ** 2) / num_samples
-        rms.append(np.sqrt(energy / (P_SPAN_S * config.sampling_rate_hz)))
-    step_hz = frequency_hz[1]
-    noise_rms = np.sqrt(np.sum(site.noise.velocity_psd(frequency_hz[heard])) * step_hz)
-    wanted = np.log(_log_uniform(generator, *config.snr) * noise_rms)
-    magnitude = float(np.interp(wanted, np.log(rms), MAGNITUDE_GRID))
-    return replace(source, magnitude=float(np.clip(magnitude, *config.magnitude)))
 
 
 def _signal(
@@ -278,7 +245,7 @@ def _record(
 ) -> Record:
     """Signal plus the station's noise, in the record's unit and with its components."""
     rate_hz = config.sampling_rate_hz
-    noise = station_noise(config, generator, site, signal.motion.shape[1])
+    noise = station_noise(site, generator, signal.motion.shape[1], rate_hz, config.disturbance_share)
     about = about | {
         "station_latitude_deg": site.latitude_deg,
         "station_longitude_deg": site.longitude_deg,
@@ -306,41 +273,3 @@ def _record(
         labelled_phases=frozenset({"P", "S"}),
         metadata=about,
     )
-
-
-def station_noise(
-    config: SynthesisConfig, generator: np.random.Generator, site: Site, num_samples: int
-) -> NDArray[np.float32]:
-    """A station's noise `(3, sample)` in m/s in the instrument's pass band, with a disturbance now and then."""
-    rate_hz = config.sampling_rate_hz
-    padded = fft.next_fast_len(num_samples + int(PAD_S * rate_hz), real=True)
-    padded += padded % 2
-    frequency_hz = fft.rfftfreq(padded, 1.0 / rate_hz)
-    response = site.instrument.response(frequency_hz, rate_hz) * site.instrument.alias_amplitude(frequency_hz)
-    spectrum = noise_spectrum(site.noise, generator, padded, rate_hz) * response.astype(np.complex64)
-    noise = fft.irfft(spectrum, n=padded, axis=-1)[:, :num_samples]
-    noise = noise * slow_modulation(site.noise, generator, num_samples, rate_hz)
-    if generator.random() < config.disturbance_share:
-        kind = DISTURBANCES[generator.integers(len(DISTURBANCES))]
-        size = np.std(noise, axis=1).max() * _log_uniform(generator, 2.0, 60.0)
-        noise = noise + size * disturbance(kind, generator, num_samples, rate_hz)
-    return noise.astype(np.float32)
-
-
-def p_snr_db(
-    signal: NDArray[np.float32], noise: NDArray[np.float32], arrivals: tuple[Arrival, ...], rate_hz: float
-) -> float:
-    """20 log10 of the rms of P over that of the noise, vertical, above 1 Hz; NaN without an arrival.
-
-    P lasts until S, at most 2 s.
-    """
-    times = {label.phase: label.time_s for label in arrivals if label.event == 0}
-    if "P" not in times:
-        return float("nan")
-    spectrum = fft.rfft(np.stack([signal, noise]), axis=-1)
-    spectrum[:, : int(SNR_HIGHPASS_HZ * len(signal) / rate_hz)] = 0
-    filtered = fft.irfft(spectrum, n=len(signal), axis=-1)
-    begin = round(times["P"] * rate_hz)
-    span_s = min(max(times.get("S", np.inf) - times["P"], 0.1), P_SPAN_S)
-    p_rms = np.sqrt(np.mean(filtered[0, begin : begin + round(span_s * rate_hz)] ** 2))
-    return float(20.0 * np.log10(p_rms / np.sqrt(np.mean(filtered[1] ** 2))))

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import signal
 
 FloatArray = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
@@ -28,14 +27,14 @@ class Instrument:
     def response(self, frequency_hz: FloatArray, sampling_rate_hz: float) -> ComplexArray:
         """The complex response to velocity, 1 in the pass band: a causal digital filter.
 
-        The poles s² + 2hω s + ω² go through the bilinear transform with the corner pre-warped, so that the
-        filter stays causal at any rate.
+        s² / (s² + 2hω s + ω²) goes through the bilinear transform s = 2r (1 − z⁻¹)/(1 + z⁻¹) with the corner
+        pre-warped, so that the filter stays causal at any rate.
         """
+        delay = np.exp(-2j * np.pi * frequency_hz / sampling_rate_hz)
+        derivative, average = 2.0 * sampling_rate_hz * (1.0 - delay), 1.0 + delay
         warped = 2.0 * sampling_rate_hz * np.tan(np.pi * self.corner_hz / sampling_rate_hz)
-        numerator, denominator = signal.bilinear(
-            [1.0, 0.0, 0.0], [1.0, 2.0 * self.damping * warped, warped**2], fs=sampling_rate_hz
-        )
-        return signal.freqz(numerator, denominator, worN=frequency_hz, fs=sampling_rate_hz)[1]
+        damped = 2.0 * self.damping * warped * derivative * average
+        return derivative**2 / (derivative**2 + damped + (warped * average) ** 2)
 
     def alias_amplitude(self, frequency_hz: FloatArray) -> FloatArray:
         """The amplitude of the anti-alias filter, a steep fall above its corner."""

@@ -52,7 +52,7 @@ class NoiseSpectrum:
 
 def random_noise_spectrum(generator: np.random.Generator) -> NoiseSpectrum:
     """From a quiet vault to a roadside: levels drawn over most of the range between the models."""
-    mid = generator.uniform(0.1, 0.8)
+    mid = generator.uniform(0.1, 0.65)
     return NoiseSpectrum(
         microseism=float(generator.uniform(0.2, 0.9)),
         mid=float(mid),

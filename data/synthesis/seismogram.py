@@ -33,7 +33,7 @@ WATER_LEVEL = 0.15
 
 @dataclass(frozen=True, kw_only=True)
 class Wave:
-    """One ray's arrival: its phase name, travel time, and motion of Z, N, E per unit of the far-field level."""
+    """One ray's arrival: phase name, travel time, and motion of Z, N, E per unit of far-field level."""
 
     phase: str
     travel_time_s: float
@@ -47,13 +47,13 @@ def waves_at_station(
     distance_km, azimuth_deg, back_azimuth_deg = distance_and_azimuths(source, site)
     waves: dict[str, list[Wave]] = {"P": [], "S": []}
     isotropic_shear = generator.normal(0.0, 0.25, 2)
-    for phase, weight in _branch_weights(generator).items():
+    for phase, strength in _branch_weights(generator).items():
         rays = medium.model.rays(distance_km, source.depth_km, phase, site.elevation_m)
         if np.isnan(rays.time_s):
             continue
         sent = _radiated(source, azimuth_deg, float(rays.takeoff_deg), isotropic_shear)
         motion = _arriving(sent, phase[0], float(rays.incidence_deg), back_azimuth_deg, site, medium)
-        time_s = float(rays.time_s)
+        time_s, weight = float(rays.time_s), strength
         if phase.endswith(("mP", "mS")):
             # A longer way spreads more, and steep reflections are weak.
             weight *= (waves[phase[0]][0].travel_time_s / time_s) ** 2
@@ -62,7 +62,7 @@ def waves_at_station(
 
 
 def _branch_weights(generator: np.random.Generator) -> dict[str, float]:
-    """Relative strength of the branches: waves that dive in the crust are strong, those along the Moho weak."""
+    """Relative strength of the branches: waves diving in the crust are strong, along the Moho weak."""
     reflection = generator.uniform(0.1, 0.8)
     refraction = generator.uniform(0.4, 1.0)
     return {
@@ -164,8 +164,7 @@ def event_seismogram(
     origin_s: the origin time after the first sample. Arrivals are P and S (the first of each), and every
     direct, refracted or reflected phase under its own name.
     """
-    padded = fft.next_fast_len(num_samples + int(PAD_S * rate_hz), real=True)
-    padded += padded % 2
+    padded = padded_length(num_samples, rate_hz)
     frequency_hz = fft.rfftfreq(padded, 1.0 / rate_hz)
     total = np.zeros((3, len(frequency_hz)), dtype=np.complex64)
     arrivals: list[Arrival] = []
@@ -179,6 +178,11 @@ def event_seismogram(
         arrivals += _labels(kind, branch, origin_s, rate_hz)
     motion = fft.irfft(total, n=padded, axis=-1)[:, :num_samples].astype(np.float32)
     return motion, arrivals
+
+
+def padded_length(num_samples: int, rate_hz: float) -> int:
+    """An even, fast length with room for what would wrap around the end."""
+    return 2 * fft.next_fast_len((num_samples + int(PAD_S * rate_hz)) // 2, real=True)
 
 
 def _reflectivity(
