@@ -42,7 +42,7 @@ class PositionalDummy:
 
     def __init__(self, mean_position_s: Mapping[str, float]) -> None:
         self.mean_position_s = dict(mean_position_s)
-        self.default_thresholds = dict.fromkeys(self.mean_position_s, 0.5)
+        self.default_thresholds: Mapping[str, float] = dict.fromkeys(self.mean_position_s, 0.5)
 
     @classmethod
     def fit(cls, batches: Sequence[WaveformBatch]) -> PositionalDummy:
@@ -98,9 +98,9 @@ class StaLtaConfig:
 class StaLtaPicker:
     """Recursive STA/LTA with AIC: P on the vertical, S on the horizontals after P.
 
-    The height of a pick is r / (1 + r), r being the STA/LTA for P, and for S the rise of the horizontal motion
-    from the second before to the second after. It lies between 0 and 1 as a probability does, and is none; it
-    lets a threshold be chosen as for a network.
+    The height of a pick is r / (1 + r), r being the STA/LTA for P, and for S the rise of the horizontal
+    motion from the second before to the second after. It lies between 0 and 1 as a probability does, and is
+    none; it lets a threshold be chosen as for a network.
     """
 
     name = "STA/LTA + AIC"
@@ -108,7 +108,7 @@ class StaLtaPicker:
     def __init__(self, config: StaLtaConfig | None = None) -> None:
         self.config = config or StaLtaConfig()
         # Ratios of 4 for P and 2 for S, which rises out of the P coda.
-        self.default_thresholds = {"P": 4.0 / 5.0, "S": 2.0 / 3.0}
+        self.default_thresholds: Mapping[str, float] = {"P": 4.0 / 5.0, "S": 2.0 / 3.0}
 
     def __call__(self, batch: WaveformBatch) -> PeakPicks:
         """The picks of each window; none where no component that a phase needs was observed."""
@@ -162,7 +162,7 @@ class StaLtaPicker:
             found.add(window, "S", onset / rate_hz, _rms(after) / _rms(before))
 
     def _characteristic(self, traces: np.ndarray, rate_hz: float) -> _Characteristic:
-        """Filtered traces and their STA/LTA, 0 where the long average is not filled yet or data are missing."""
+        """Filtered traces and their STA/LTA, 0 while the long average fills and where data are missing."""
         observed = np.isfinite(traces).any(axis=1)
         filtered = np.zeros((len(traces), traces.shape[1]))
         ratio = np.zeros(traces.shape[1])

@@ -1,4 +1,4 @@
-"""The windows that a protocol scores: earthquakes at random places, and noise, each with what is known of it."""
+"""The windows that a protocol scores: earthquakes at random places, and noise, with their truth."""
 
 from __future__ import annotations
 
@@ -114,7 +114,8 @@ def _noise_before(
                 Skipped(f"{record.record_id} (noise)", "no labelled P: where its noise ends is unknown")
             )
         elif quiet_s < window_s / 2:
-            reason = f"{max(quiet_s, 0.0):.1f} s before the first arrival, half a window ({window_s / 2:g} s) needed"
+            needed_s, quiet_s = window_s / 2, max(quiet_s, 0.0)
+            reason = f"{quiet_s:.1f} s before the first arrival, half a window ({needed_s:g} s) needed"
             skipped.append(Skipped(f"{record.record_id} (noise)", reason))
         else:
             noise.append(_cut_before(record, quiet_s))
