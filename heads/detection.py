@@ -1,0 +1,71 @@
+"""Whether an event shakes the ground: the detection head."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..data.batch import WaveformBatch
+from ..foundation.model import FeatureSpec, SeismicFeatures
+from .base import Head
+from .targets import detection_targets
+from .time_axis import TimeGrid
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectionConfig:
+    """How events are detected. hidden: width of the layer between tokens and answer."""
+
+    hidden: int = 64
+
+    def __post_init__(self) -> None:
+        if self.hidden < 1:
+            raise ValueError(f"hidden must be at least 1, found {self.hidden}")
+
+
+class DetectionHead(Head):
+    """Probability that an event is there, from its P to S + 1.4 (S − P).
+
+    One answer a token (6.25 a second with 16 samples at 100 Hz). `predict` gives `probability`
+    `(window, sample)`. Because the loss is balanced, 0.5 is as likely to be an event as noise is to be noise.
+    """
+
+    config_class = DetectionConfig
+
+    def __init__(self, spec: FeatureSpec, config: DetectionConfig) -> None:
+        super().__init__(spec, config)
+        # A token's answer belongs to the middle of its samples.
+        self.grid: TimeGrid = TimeGrid(spec.rate_hz, spec.token_samples / 2, spec.token_samples)
+        self.hidden = nn.Linear(spec.dim, config.hidden)
+        self.answer = nn.Linear(config.hidden, 1)
+
+    def forward(self, features: SeismicFeatures) -> dict[str, Tensor]:
+        """Logits `(window, token)`."""
+        return {"logits": self.answer(F.gelu(self.hidden(features.tokens))).squeeze(-1).float()}
+
+    def predict(self, output: dict[str, Tensor], observed: Tensor | None) -> dict[str, Tensor]:
+        """Probabilities; 0 where nothing was observed."""
+        probability = output["logits"].sigmoid()
+        return {"probability": probability if observed is None else probability * observed}
+
+    def loss(
+        self, output: dict[str, Tensor], batch: WaveformBatch, features: SeismicFeatures
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Binary cross entropy; event and noise weigh the same, however long either lasts."""
+        logits = output["logits"]
+        target, known = detection_targets(batch, self.grid.time_s(batch, logits.shape[-1]))
+        entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+        counts = known & features["token_observed"]
+        means = [_masked_mean(entropy, counts & (target == value)) for value in (0.0, 1.0)]
+        present = sum(present for _, present in means)
+        loss = sum((mean for mean, _ in means), logits.new_zeros(())) / torch.as_tensor(present).clamp(min=1)
+        return loss, {"loss": loss.detach(), "labelled_share": counts.float().mean()}
+
+
+def _masked_mean(values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """The mean where the mask is True (0 where it never is), and whether it ever is, as 0 or 1."""
+    count = mask.sum()
+    return torch.where(mask, values, 0.0).sum() / count.clamp(min=1), (count > 0).float()

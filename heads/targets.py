@@ -1,0 +1,87 @@
+"""From labels in seconds to what a dense head should say at each point in time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..data.batch import WaveformBatch
+
+NEAR_SIGMAS = 3.0
+"""A listed arrival is knowledge about its own surroundings, this many widths to either side."""
+
+CODA_FACTOR = 1.4
+"""An event lasts from P to S + 1.4 (S − P)."""
+
+
+@dataclass(frozen=True)
+class PhaseTargets:
+    """What a picker should say.
+
+    target: `(window, phase, time)`, probability of P and of S.
+    known: bool, likewise: whether anybody can tell.
+    """
+
+    target: Tensor
+    known: Tensor
+
+
+def gaussian(arrival_s: Tensor, time_s: Tensor, sigma_s: float) -> Tensor:
+    """Probability of a phase at each time: 1 at an arrival, falling off as a Gaussian of width `sigma_s`.
+
+    arrival_s: `(window, event)`, NaN for none; time_s: `(window, time)`. Returns `(window, time)`: the
+    nearest arrival's. Arrivals need not fall on samples, nor inside of the window.
+    """
+    return torch.exp(-0.5 * (_distance_s(arrival_s, time_s) / sigma_s).square())
+
+
+def phase_targets(batch: WaveformBatch, time_s: Tensor, sigma_s: float) -> PhaseTargets:
+    """The targets of P and S at times `(window, time)`.
+
+    A phase is known in a window where `{phase}_labelled` says that all of its arrivals are listed, and near
+    (3 σ) any arrival that is listed. Where P and S together exceed 1, both shrink to a sum of 1.
+    """
+    targets, known = [], []
+    for phase in ("p", "s"):
+        arrival_s = _arrivals(batch, phase)
+        near = _distance_s(arrival_s, time_s) < NEAR_SIGMAS * sigma_s
+        known.append(_all_listed(batch, phase)[:, None] | near)
+        targets.append(gaussian(arrival_s, time_s, sigma_s))
+    target = torch.stack(targets, dim=1)
+    return PhaseTargets(target / target.sum(dim=1, keepdim=True).clamp(min=1.0), torch.stack(known, dim=1))
+
+
+def detection_targets(batch: WaveformBatch, time_s: Tensor) -> tuple[Tensor, Tensor]:
+    """Whether an event shakes the ground at each time, `(window, time)`, and whether that is known.
+
+    From P to S + 1.4 (S − P) of each event. Known in windows where P and S are labelled and no event lacks
+    one of them, as its interval would be open.
+    """
+    p_s, s_s = (_arrivals(batch, phase) for phase in ("p", "s"))
+    if p_s.shape != s_s.shape:
+        raise ValueError(
+            "p_arrival_s and s_arrival_s must have the P and S of one event in one column, "
+            f"found shapes {tuple(p_s.shape)} and {tuple(s_s.shape)}"
+        )
+    end_s = s_s + CODA_FACTOR * (s_s - p_s)
+    inside = (time_s[:, None] >= p_s[..., None]) & (time_s[:, None] <= end_s[..., None])
+    complete = (p_s.isnan() == s_s.isnan()).all(dim=1)
+    known = _all_listed(batch, "p") & _all_listed(batch, "s") & complete
+    return inside.any(dim=1).float(), known[:, None].expand_as(time_s)
+
+
+def _arrivals(batch: WaveformBatch, phase: str) -> Tensor:
+    nothing = batch.waveform.new_full((len(batch), 1), torch.nan)
+    return batch.labels.get(f"{phase}_arrival_s", nothing).float()
+
+
+def _all_listed(batch: WaveformBatch, phase: str) -> Tensor:
+    return batch.labels.get(f"{phase}_labelled", batch.observed.new_zeros(len(batch))).bool()
+
+
+def _distance_s(arrival_s: Tensor, time_s: Tensor) -> Tensor:
+    """Seconds to the nearest arrival, `(window, time)`; infinite without one."""
+    distance_s = (time_s[:, None] - arrival_s[..., None]).abs()
+    return distance_s.nan_to_num(nan=torch.inf).amin(dim=1)

@@ -1,0 +1,209 @@
+"""The model that answers: an encoder with its heads, saved and loaded as one."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from huggingface_hub.dataclasses import strict
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
+from transformers.configuration_utils import SubConfigSpec
+
+from ..configs.loader import as_plain
+from ..data.batch import WaveformBatch
+from ..foundation.contract import InputContract
+from ..foundation.model import SeismicConfig, SeismicFeatures, SeismicModel, init_module
+from .adapters import check_base, find_base, put_adapter
+from .base import Head
+from .model_folder import ModelError, ModelFolder, check_weights
+from .registry import head_config, make_head
+
+
+@strict
+class SeismicTaskConfig(PreTrainedConfig):
+    """An encoder's configuration and the heads on top of it.
+
+    encoder: a `SeismicConfig`, with the input contract in it.
+    heads: settings of each head, by its name in `HEADS`.
+    loss_weights: of each head in the sum that is trained; 1 where not named.
+    base_sha256: of an adapter, the fingerprint of the weights that it was trained on top of.
+    """
+
+    model_type = "seisfm_task"
+    sub_configs_defaults = {"encoder": SubConfigSpec(config_class=SeismicConfig)}  # noqa: RUF012
+
+    encoder: dict | SeismicConfig | None = None
+    heads: dict | None = None
+    loss_weights: dict | None = None
+    base_sha256: str | None = None
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        """Fill in what each head takes by default, so that a saved model says all of it.
+
+        Raises ValueError for a head or a setting that does not exist.
+        """
+        self.heads = {
+            name: as_plain(dataclasses.asdict(head_config(name, settings or {})))
+            for name, settings in (self.heads or {}).items()
+        }
+        self.loss_weights = dict(self.loss_weights or {})
+        strange = sorted(set(self.loss_weights) - set(self.heads))
+        if strange:
+            raise ValueError(f"loss_weights name {strange}, the model's heads are {sorted(self.heads)}")
+        super().__post_init__(**kwargs)
+
+    def contract(self) -> InputContract:
+        """The input contract. Raises ContractError where there is none."""
+        return self.encoder.contract()  # type: ignore[union-attr]
+
+
+class SeismicTaskModel(PreTrainedModel):
+    """A seismic network that answers questions about windows: phases, detections, and what its heads know.
+
+    `model(batch)` gives each head's answer by name: for `picking` `probability` `(window, class, sample)` of
+    P, S and noise, for `detection` `probability` `(window, sample)`. Dense answers are at the samples of the
+    batch, whatever its rate.
+    """
+
+    config_class = SeismicTaskConfig
+    base_model_prefix = ""
+    main_input_name = "waveform"
+    supports_gradient_checkpointing = True
+    _no_split_modules = ["Block"]  # noqa: RUF012
+    _supports_sdpa = True
+
+    def __init__(self, config: SeismicTaskConfig) -> None:
+        super().__init__(config)
+        if not config.heads:
+            raise ValueError("a task model needs one head or more, found none: name some in `heads`")
+        self.encoder = SeismicModel(config.encoder)  # type: ignore[arg-type]
+        spec = self.encoder.feature_spec
+        self.heads = nn.ModuleDict(
+            {name: make_head(name, settings, spec) for name, settings in config.heads.items()}
+        )
+        self.post_init()
+
+    def _init_weights(self, module: nn.Module) -> None:
+        if isinstance(module, Head):
+            module.init_prior()
+        else:
+            init_module(module, self.config.encoder.initializer_range)
+
+    @property
+    def contract(self) -> InputContract:
+        """What the model wants to be fed."""
+        return self.encoder.contract
+
+    def forward(self, batch: WaveformBatch) -> dict[str, dict[str, Tensor]]:
+        """Each head's answer.
+
+        Raises ContractError where the batch breaks the input contract.
+        """
+        features = self.encoder(batch)
+        return {name: self._answer(head, features, batch) for name, head in self._each_head()}
+
+    def _each_head(self) -> Iterator[tuple[str, Head]]:
+        # An adapter wraps a head in a module of PEFT's that passes every attribute on.
+        return cast("Iterator[tuple[str, Head]]", iter(self.heads.items()))
+
+    def _answer(self, head: Head, features: SeismicFeatures, batch: WaveformBatch) -> dict[str, Tensor]:
+        output = head(features)
+        if head.grid is None:
+            return head.predict(output, None)
+        # Logits rather than probabilities are interpolated: an arrival's are nearly a parabola.
+        output = {key: head.grid.to_samples(values, batch) for key, values in output.items()}
+        return head.predict(output, head.grid.observed_at_samples(features["sample_observed"], batch))
+
+    def compute_loss(self, batch: WaveformBatch) -> tuple[Tensor, dict[str, Tensor]]:
+        """The weighted sum of the heads' losses, and their figures as `{head}_{figure}`."""
+        features = self.encoder(batch)
+        total = features.tokens.new_zeros((), dtype=features.log_gain.dtype)
+        logs: dict[str, Tensor] = {}
+        for name, head in self._each_head():
+            loss, figures = head.loss(head(features), batch, features)
+            total = total + self.config.loss_weights.get(name, 1.0) * loss
+            logs |= {f"{name}_{figure}": value for figure, value in figures.items()}
+        return total, logs
+
+    @classmethod
+    def with_weights(
+        cls, config: SeismicTaskConfig, weights: Mapping[str, Tensor], source: str
+    ) -> SeismicTaskModel:
+        """A float32 model in evaluation mode with exactly these weights.
+
+        Raises ModelError where one is missing, unknown or of another shape: nothing is left random.
+        """
+        with torch.device("meta"):
+            model = cls(config)
+        check_weights(weights, model.state_dict(), source)
+        model.load_state_dict({name: tensor.float() for name, tensor in weights.items()}, assign=True)
+        model.config.name_or_path = source
+        return model.eval()
+
+
+def load_model(
+    name_or_path: str | Path, revision: str | None = None, adapter: str | Path | None = None
+) -> SeismicTaskModel:
+    """Open a model that answers questions about windows, ready to use.
+
+    name_or_path: a model's folder, a hub id, or the folder of an adapter, which knows its base.
+    revision: pins a hub id.
+    adapter: the folder of an adapter to put on top of `name_or_path`, or its name inside of that folder.
+
+    Raises FileNotFoundError where something is absent, ContractError for a model without an input contract,
+    and ModelError for files that are broken or do not fit each other.
+    """
+    folder = ModelFolder.find(name_or_path, revision)
+    if adapter is not None:
+        named = folder.path / adapter
+        return _load_adapted(ModelFolder.find(named if named.is_dir() else adapter), folder)
+    if folder.is_adapter:
+        return _load_adapted(folder, find_base(folder))
+    return SeismicTaskModel.with_weights(task_config(folder), folder.weights(), folder.source)
+
+
+def task_config(folder: ModelFolder) -> SeismicTaskConfig:
+    """The configuration in a task model's folder, or beside an adapter's weights.
+
+    Raises ContractError without an input contract, and ModelError for another kind of model.
+    """
+    settings = folder.settings()
+    kind = settings.get("model_type")
+    if kind != SeismicTaskConfig.model_type:
+        hint = "an encoder has no heads yet: fine-tune it" if kind == SeismicConfig.model_type else "not ours"
+        raise ModelError(f"{folder.source} must be a model of type seisfm_task, found {kind!r} ({hint})")
+    InputContract.from_dict(settings.get("encoder", {}).get("input_contract"), source=folder.source)
+    try:
+        return SeismicTaskConfig(**settings)
+    except (ValueError, TypeError) as error:
+        raise ModelError(f"{folder.source}: config.json does not describe a model ({error})") from error
+
+
+def encoder_weights(folder: ModelFolder) -> dict[str, Tensor]:
+    """The encoder's weights out of a pretrained encoder or a task model, named as in a task model."""
+    weights = folder.weights()
+    if folder.settings().get("model_type") == SeismicConfig.model_type:
+        return {f"encoder.{name}": tensor for name, tensor in weights.items()}
+    return {name: tensor for name, tensor in weights.items() if name.startswith("encoder.")}
+
+
+def _load_adapted(folder: ModelFolder, base: ModelFolder) -> SeismicTaskModel:
+    config = task_config(folder)
+    check_base(folder, base, config.base_sha256)
+    with torch.device("meta"):
+        expected = SeismicTaskModel(config).state_dict()
+    # The heads come with the adapter; these zeros are never seen.
+    heads = {
+        name: torch.zeros_like(t, device="cpu") for name, t in expected.items() if name.startswith("heads.")
+    }
+    model = SeismicTaskModel.with_weights(config, encoder_weights(base) | heads, base.source)
+    put_adapter(model, folder)
+    return model
+
+
+AutoConfig.register("seisfm_task", SeismicTaskConfig)
+AutoModel.register(SeismicTaskConfig, SeismicTaskModel)
