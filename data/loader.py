@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import math
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import lru_cache
 
 import torch
+from torch import Tensor
 
 from .augmentation import AugmentationConfig, Augmenter
 from .batch import WaveformBatch
@@ -74,12 +77,13 @@ class WindowLoader:
         if not 0 <= position < self.num_batches:
             raise IndexError(f"an epoch has positions 0 to {self.num_batches - 1}, found {position}")
         first = (position * self.world_size + self.rank) * self.batch_size
-        chosen = self._epoch_order(epoch)[first : first + self.batch_size]
+        order = _epoch_order(self.seed, epoch, len(self.records), self.batch_size * self.world_size)
+        chosen = order[first : first + self.batch_size].tolist()
         generator = _generator(self.seed, epoch, position, self.rank)
         batch = cut_windows([self.records[i] for i in chosen], self.windows, generator)
         return batch if self.augmenter is None else self.augmenter(batch, generator)
 
-    def batches(self, start: int = 0) -> Iterator[WaveformBatch]:
+    def batches(self, start: int = 0) -> Generator[WaveformBatch, None, None]:
         """Batches from a global position on (epoch, position = divmod(start, num_batches)), without end.
 
         Close the iterator (or drop it) to stop the background thread. An error while a batch is made is
@@ -87,12 +91,12 @@ class WindowLoader:
         """
         if start < 0:
             raise ValueError(f"start must not be negative, found {start}")
-        return self._prefetched(start) if self.prefetch else map(self._at, itertools.count(start))
+        return self._prefetched(start) if self.prefetch else (self._at(i) for i in itertools.count(start))
 
     def _at(self, index: int) -> WaveformBatch:
         return self.batch(*divmod(index, self.num_batches))
 
-    def _prefetched(self, start: int) -> Iterator[WaveformBatch]:
+    def _prefetched(self, start: int) -> Generator[WaveformBatch, None, None]:
         # An executor rather than a bare thread: the interpreter waits for it when a run ends with the
         # iterator still open, where killing a daemon thread inside of torch aborts the process.
         pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="WindowLoader")
@@ -108,16 +112,13 @@ class WindowLoader:
                 future.cancel()
             pool.shutdown()
 
-    def _epoch_order(self, epoch: int) -> list[int]:
-        """Indices of the epoch's records; further permutations follow where one does not fill a batch."""
-        wanted = self.batch_size * self.world_size
-        repeats = -(-wanted // len(self.records)) if wanted > len(self.records) else 1
-        generator = _generator(self.seed, epoch)
-        return [
-            index
-            for _ in range(repeats)
-            for index in torch.randperm(len(self.records), generator=generator).tolist()
-        ]
+
+@lru_cache(maxsize=4)
+def _epoch_order(seed: int, epoch: int, num_records: int, wanted: int) -> Tensor:
+    """The epoch's records; further permutations follow where one alone fills no batch of all ranks."""
+    generator = _generator(seed, epoch)
+    repeats = max(1, math.ceil(wanted / num_records))
+    return torch.cat([torch.randperm(num_records, generator=generator) for _ in range(repeats)])
 
 
 def _generator(*numbers: int) -> torch.Generator:

@@ -118,8 +118,8 @@ def split_by_event(
     record without an event id counts as an event of its own.
     """
     total = sum(fractions.values())
-    if not fractions or abs(total - 1.0) > 1e-9:
-        raise ValueError(f"fractions must sum to 1, found {fractions}")
+    if not fractions or abs(total - 1.0) > 1e-9 or min(fractions.values()) < 0:
+        raise ValueError(f"fractions must sum to 1, none negative, found {fractions}")
     edges = np.cumsum(list(fractions.values()))
     names = list(fractions)
     split: dict[str, list[Record]] = {name: [] for name in names}
