@@ -60,7 +60,9 @@ class Catalog:
     skipped: Sequence[Skipped] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "events", _typed(self.events, EVENT_COLUMNS).sort_values("time", ignore_index=True))
+        object.__setattr__(
+            self, "events", _typed(self.events, EVENT_COLUMNS).sort_values("time", ignore_index=True)
+        )
         arrivals = _typed(self.arrivals, ARRIVAL_COLUMNS)
         object.__setattr__(self, "arrivals", arrivals.sort_values(["event_id", "time"], ignore_index=True))
         if self.events["event_id"].duplicated().any():
@@ -92,7 +94,8 @@ class Catalog:
     def read_csv(cls, events_path: str | Path, arrivals_path: str | Path) -> Catalog:
         """What `write_csv` wrote (without the unassociated picks and what was skipped)."""
         frames = [
-            pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[]) for path in (events_path, arrivals_path)
+            pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[])
+            for path in (events_path, arrivals_path)
         ]
         return cls(*frames)
 

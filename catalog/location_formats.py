@@ -46,7 +46,9 @@ def _numbered(catalog: Catalog) -> list[tuple[int, dict[Any, Any]]]:
 def _hypoinverse_event(catalog: Catalog, row: Mapping[Any, Any], number: int) -> str:
     arrivals = catalog.arrivals_of(row["event_id"])
     lines = [_summary_line(row, number)]
-    lines += [_station_line(station_id, group) for station_id, group in arrivals.groupby("station_id", sort=False)]
+    lines += [
+        _station_line(station_id, group) for station_id, group in arrivals.groupby("station_id", sort=False)
+    ]
     lines.append(" " * 62 + f"{number:10d}")
     return "\n".join(line.rstrip() for line in lines) + "\n"
 

@@ -43,7 +43,9 @@ def read_picks(path: str | Path) -> PickTable:
         return PickTable(pd.read_parquet(file))
     frame = pd.read_csv(file, dtype=str, keep_default_na=False)
     # Python reads back every digit that it wrote; pandas' own fast parser may be off by one in the last.
-    numbers = {name: frame[name].map(lambda text: float(text or "nan")) for name in NUMBER_COLUMNS if name in frame}
+    numbers = {
+        name: frame[name].map(lambda text: float(text or "nan")) for name in NUMBER_COLUMNS if name in frame
+    }
     return PickTable(frame.assign(**numbers))
 
 
@@ -88,7 +90,9 @@ def pyocto_picks(picks: PickTable) -> pd.DataFrame:
 def _suffix(path: str | Path) -> str:
     suffix = Path(path).suffix.lower()
     if suffix not in SUFFIXES:
-        raise ValueError(f"picks are written and read as {', '.join(SUFFIXES)}, found the suffix {suffix!r} in {path}")
+        raise ValueError(
+            f"picks are written and read as {', '.join(SUFFIXES)}, found the suffix {suffix!r} in {path}"
+        )
     return suffix
 
 

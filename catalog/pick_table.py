@@ -124,10 +124,14 @@ def _validated(frame: pd.DataFrame) -> pd.DataFrame:
     for name in TEXT_COLUMNS:
         columns[name] = frame[name].fillna("").astype("str") if name in frame else _constant(frame, "", "str")
     for name in NUMBER_COLUMNS:
-        columns[name] = frame[name].astype("float64") if name in frame else _constant(frame, np.nan, "float64")
+        columns[name] = (
+            frame[name].astype("float64") if name in frame else _constant(frame, np.nan, "float64")
+        )
     table = pd.DataFrame(columns)[list(COLUMNS)]
     _check_values(table)
-    return table.sort_values(["time", "station_id", "phase", "instrument"], kind="stable").reset_index(drop=True)
+    return table.sort_values(["time", "station_id", "phase", "instrument"], kind="stable").reset_index(
+        drop=True
+    )
 
 
 def _constant(frame: pd.DataFrame, value: object, dtype: str) -> pd.Series:
@@ -138,7 +142,9 @@ def _times(values: pd.Series) -> pd.Series:
     try:
         return as_times(values)
     except (ValueError, TypeError) as error:
-        raise ValueError(f"pick times must be UTC seconds since 1970, ISO texts or timestamps: {error}") from error
+        raise ValueError(
+            f"pick times must be UTC seconds since 1970, ISO texts or timestamps: {error}"
+        ) from error
 
 
 def _check_values(table: pd.DataFrame) -> None:
@@ -152,7 +158,9 @@ def _check_values(table: pd.DataFrame) -> None:
         if len(outside):
             raise ValueError(f"{name} must lie in 0 to 1, found {outside.iloc[0]:g}")
     if (table["time_uncertainty_s"] < 0).any():
-        raise ValueError(f"time_uncertainty_s must not be negative, found {table['time_uncertainty_s'].min():g}")
+        raise ValueError(
+            f"time_uncertainty_s must not be negative, found {table['time_uncertainty_s'].min():g}"
+        )
     strange = sorted(set(table["polarity"]) - set(POLARITIES))
     if strange:
         raise ValueError(f"polarity must be one of {POLARITIES}, found {strange}")

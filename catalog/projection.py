@@ -56,7 +56,9 @@ class LocalProjection:
 
     def to_km(self, latitude_deg: ArrayLike, longitude_deg: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         """East and north of the centre in km."""
-        east, north = _forward(np.asarray(latitude_deg, float), np.asarray(longitude_deg, float) - self.longitude_deg)
+        east, north = _forward(
+            np.asarray(latitude_deg, float), np.asarray(longitude_deg, float) - self.longitude_deg
+        )
         return east, north - _forward(np.asarray(self.latitude_deg), np.asarray(0.0))[1]
 
     def to_degrees(self, x_km: ArrayLike, y_km: ArrayLike) -> tuple[np.ndarray, np.ndarray]:

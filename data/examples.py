@@ -51,7 +51,13 @@ def uh_stations() -> pd.DataFrame:
     Latitude and longitude in degrees (WGS 84), elevation in metres: a nominal 400 m for all of them.
     """
     rows = [
-        {"network": "BW", "station": code, "location": "", "latitude_deg": latitude, "longitude_deg": longitude}
+        {
+            "network": "BW",
+            "station": code,
+            "location": "",
+            "latitude_deg": latitude,
+            "longitude_deg": longitude,
+        }
         for code, latitude, longitude in _UH_STATIONS
     ]
     stations = pd.DataFrame(rows).assign(elevation_m=400.0)

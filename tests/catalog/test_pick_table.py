@@ -25,7 +25,13 @@ ROWS = [
         "model": "seisfm-tiny",
         "model_revision": "0a1b2c",
     },
-    {"station_id": "ON.NESJV.00", "phase": "P", "time": 1546138812.0, "polarity": "negative", "probability": 0.3},
+    {
+        "station_id": "ON.NESJV.00",
+        "phase": "P",
+        "time": 1546138812.0,
+        "polarity": "negative",
+        "probability": 0.3,
+    },
 ]
 
 
@@ -138,7 +144,9 @@ def test_quakeml_says_who_picked_and_how_surely(picks, tmp_path):
     assert pick.waveform_id.station_code == "BIT06"
     assert pick.evaluation_mode == "automatic"
     again = read_picks(tmp_path / "picks.xml").frame
-    pd.testing.assert_frame_equal(again, picks.frame.assign(time=picks.frame["time"].dt.floor("us")), atol=1e-6)
+    pd.testing.assert_frame_equal(
+        again, picks.frame.assign(time=picks.frame["time"].dt.floor("us")), atol=1e-6
+    )
 
 
 def test_gamma_and_pyocto_layouts(picks, tmp_path):

@@ -1,0 +1,163 @@
+"""Picking a whole archive, one station and day after the other, so that it can be stopped and taken up again."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, time
+from pathlib import Path
+
+import pandas as pd
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ..data.archive import DAY_S, Archive, StationDay
+from ..data.records import Skipped
+from .files import replacing
+from .pick_formats import read_picks, write_picks
+from .pick_table import PickTable
+from .picker import Picker
+
+KEY_FILE = "picking.json"
+SKIPPED_FILE = "skipped.csv"
+SKIPPED_COLUMNS = ("station_day", "item", "reason")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArchiveRunResult:
+    """All picks of an archive, what was skipped, which station-days failed and why, and how many were done now."""
+
+    picks: PickTable
+    skipped: list[Skipped]
+    errors: list[Skipped]
+    num_computed: int
+    num_kept: int
+
+
+def pick_archive(
+    archive: Archive,
+    picker: Picker,
+    folder: str | Path,
+    *,
+    stations: Iterable[str] | None = None,
+    show_progress: bool = True,
+) -> ArchiveRunResult:
+    """Pick each station-day of an archive into a Parquet file of its own; those that exist are not done again.
+
+    folder: gets `picks/NET.STA.LOC/YYYY-MM-DD.parquet`, `picks/picking.json` (which model with which settings),
+        and `picks/skipped.csv`. Every file appears in whole or not at all.
+    stations: only these ids (NET.STA.LOC); None takes all.
+
+    A day is read with a window's length of its neighbours on either side, and keeps the picks from midnight to
+    midnight, so that none is lost or doubled there. A station-day that fails costs itself alone: it is in
+    `errors`, and will be tried again by the next run.
+
+    Raises ValueError where the folder holds picks of another model or other settings.
+    """
+    root = Path(folder)
+    check_key(root / "picks" / KEY_FILE, picker)
+    wanted = None if stations is None else set(stations)
+    days = [day for day in archive.station_days() if wanted is None or day.station_id in wanted]
+    log = _SkippedLog(root / "picks" / SKIPPED_FILE)
+    errors: list[Skipped] = []
+    tables: list[PickTable] = []
+    num_kept = 0
+    with _progress(show_progress) as progress:
+        task = progress.add_task("picking", total=len(days))
+        for day in days:
+            path = root / "picks" / day.station_id / f"{day.day}.parquet"
+            if path.exists():
+                num_kept += 1
+                tables.append(read_picks(path))
+            else:
+                tables += _try_day(archive, picker, day, path, log, errors)
+            progress.advance(task)
+    return ArchiveRunResult(
+        picks=PickTable.concat(tables),
+        skipped=log.all() + list(archive.skipped),
+        errors=errors,
+        num_computed=len(days) - num_kept - len(errors),
+        num_kept=num_kept,
+    )
+
+
+def check_key(path: Path, picker: Picker) -> None:
+    """Make sure that a folder of picks belongs to this picker: note it where there is none, compare where there is."""
+    key = {"model_revision": picker.revision, "config": dataclasses.asdict(picker.config)}
+    # What only changes the speed may change between two runs.
+    del key["config"]["batch_size"]
+    if not path.exists():
+        with replacing(path) as temporary:
+            temporary.write_text(json.dumps(key | {"model": picker.name}, indent=2))
+        return
+    found = json.loads(path.read_text())
+    changed = {name: (found.get(name), value) for name, value in key.items() if found.get(name) != value}
+    if changed:
+        listed = "; ".join(f"{name} was {was}, is now {now}" for name, (was, now) in changed.items())
+        raise ValueError(
+            f"{path.parent} holds picks of another model or other settings: {listed}. Give another output folder, "
+            "or remove this one to pick again"
+        )
+
+
+def _try_day(
+    archive: Archive, picker: Picker, day: StationDay, path: Path, log: _SkippedLog, errors: list[Skipped]
+) -> list[PickTable]:
+    """The picks of one station-day, or none and an error."""
+    name = f"{day.station_id} {day.day}"
+    try:
+        picks, skipped = _pick_day(archive, picker, day)
+        # The log first: a station-day whose picks exist is never looked at again.
+        log.replace(name, skipped)
+        write_picks(picks, path)
+    except Exception as error:  # one bad day out of thousands must not cost the others
+        errors.append(Skipped(name, f"{type(error).__name__}: {error}"))
+        return []
+    return [picks]
+
+
+def _pick_day(archive: Archive, picker: Picker, day: StationDay) -> tuple[PickTable, list[Skipped]]:
+    stream = archive.read_day(day, halo_s=picker.window_s)
+    result = picker.classify(stream)
+    midnight = datetime.combine(day.day, time(), UTC).timestamp()
+    return result.picks.between(midnight, midnight + DAY_S), result.skipped
+
+
+def _progress(show: bool) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("station-days, left"),
+        TimeRemainingColumn(),
+        disable=not show,
+    )
+
+
+class _SkippedLog:
+    """`skipped.csv`: what was skipped in each station-day, kept from run to run."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        if path.exists():
+            self._table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        else:
+            self._table = pd.DataFrame(columns=list(SKIPPED_COLUMNS), dtype=str)
+
+    def replace(self, station_day: str, skipped: list[Skipped]) -> None:
+        """Put these in the place of whatever an earlier run noted of the station-day."""
+        others = self._table[self._table["station_day"] != station_day]
+        rows = pd.DataFrame(
+            [(station_day, note.item, note.reason) for note in skipped],
+            columns=list(SKIPPED_COLUMNS),
+            dtype=str,
+        )
+        changed = len(rows) or len(others) != len(self._table)
+        self._table = pd.concat([others, rows], ignore_index=True)
+        if changed:
+            with replacing(self._path) as temporary:
+                self._table.to_csv(temporary, index=False)
+
+    def all(self) -> list[Skipped]:
+        return [Skipped(row.item, row.reason) for row in self._table.itertuples()]

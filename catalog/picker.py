@@ -1,0 +1,335 @@
+"""The picker: an ObsPy stream in, probabilities or picks out."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import obspy
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from ..data.batch import COMPONENT_SLOTS
+from ..data.records import Record, Skipped
+from ..data.streams import stream_to_records
+from ..eval.peaks import PeakPicks, pick_peaks
+from ..foundation.contract import InputContract
+from ..foundation.model import SeismicModel
+from ..heads.task_model import load_model
+from .pick_measures import amplitude_and_snr
+from .pick_table import PickTable, as_times
+from .refinement import Refinement
+from .windows import Blend, batched, cut_record, grid_starts, model_components
+
+CURVES = ("P", "S", "D")
+"""Rows of an annotation: probability of P, of S, and of an event being there (detection)."""
+
+DETECTION_COLUMNS = ("station_id", "instrument", "start_time", "end_time", "probability")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PickerConfig:
+    """How picks are made.
+
+    p_threshold, s_threshold, detection_threshold: least probabilities.
+    window_s: what the model sees at once; None takes what its contract prefers.
+    overlap: share of a window that the next one covers too.
+    min_separation_s: of two picks of a phase that are closer, the more probable one stays.
+    refine: look at each pick again from the middle of a window of its own, so that it does not depend on where
+        the stream began. The first look then takes peaks of `candidate_fraction` of the thresholds.
+    max_gap_s: longer gaps end a record; shorter ones are NaN inside of it.
+    """
+
+    p_threshold: float = 0.3
+    s_threshold: float = 0.3
+    detection_threshold: float = 0.5
+    window_s: float | None = None
+    overlap: float = 0.5
+    batch_size: int = 16
+    min_separation_s: float = 0.5
+    refine: bool = True
+    candidate_fraction: float = 0.5
+    max_gap_s: float = 60.0
+
+    def __post_init__(self) -> None:
+        for name in ("p_threshold", "s_threshold", "detection_threshold", "candidate_fraction"):
+            if not 0.0 < getattr(self, name) <= 1.0:
+                raise ValueError(f"{name} must be above 0 and at most 1, found {getattr(self, name)}")
+        if not 0.0 <= self.overlap < 1.0:
+            raise ValueError(f"overlap must be from 0 to below 1, found {self.overlap}")
+        if self.batch_size < 1 or self.min_separation_s < 0:
+            raise ValueError(
+                f"batch_size must be at least 1 and min_separation_s not negative, found {self.batch_size} and "
+                f"{self.min_separation_s}"
+            )
+
+    @property
+    def thresholds(self) -> dict[str, float]:
+        """The least probability of a pick, by phase."""
+        return {"P": self.p_threshold, "S": self.s_threshold}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PickResult:
+    """What a picker found in a stream.
+
+    detections: one row an event at a station, `DETECTION_COLUMNS`: UTC start and end of the time when the
+        detection curve stays above its threshold, and the highest probability in it.
+    skipped: what was not looked at, and why.
+    """
+
+    picks: PickTable
+    detections: pd.DataFrame
+    skipped: list[Skipped]
+
+
+class Picker:
+    """A task model that picks P and S arrivals in continuous records of any length.
+
+    Takes what recordings look like: gaps, one component or three, Z12, 20 to 500 Hz (or what the contract
+    says), many stations, several instruments at one. A record that is shorter than the window is padded with
+    unobserved samples to the window's length, which is never shorter than the contract's minimum. Stations
+    are worked on one after the other in batches of windows, so that memory does not grow with their number.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        config: PickerConfig | None = None,
+        *,
+        name: str = "unnamed",
+        revision: str | None = None,
+    ) -> None:
+        """A picker around a `SeismicTaskModel` with a picking head.
+
+        name, revision: written beside each pick; without a revision, a fingerprint of the weights.
+
+        Raises ValueError where the window does not fit the model's contract.
+        """
+        self.model, self.config, self.name = model, config or PickerConfig(), name
+        self.contract = _contract(model)
+        self.window_s = self.config.window_s or self.contract.window_s.preferred
+        shortest, longest = self.contract.window_s.min, self.contract.window_s.max
+        if not shortest <= self.window_s <= longest:
+            raise ValueError(
+                f"window_s must be {shortest:g} to {longest:g} s for this model, found {self.window_s:g} s"
+            )
+        self.revision = revision or fingerprint(model)
+
+    @classmethod
+    def from_pretrained(
+        cls, name_or_path: str, revision: str | None = None, *, device: str = "cpu", **config: object
+    ) -> Picker:
+        """A picker from a model's folder, hub id or bundled name; further arguments are those of `PickerConfig`."""
+        settings = PickerConfig(**config)  # type: ignore[arg-type]  # a wrong name is a TypeError that says so
+        model = load_model(name_or_path, revision=revision).to(device)
+        return cls(model, settings, name=str(name_or_path), revision=revision)
+
+    def annotate(self, stream: obspy.Stream) -> obspy.Stream:
+        """Probability against time: traces seisfm_P, seisfm_S and seisfm_D for each station and instrument.
+
+        At the rate of the recording, without samples where nothing was observed. Two instruments of a station
+        give two traces of one id, told apart by `trace.stats.seisfm["instrument"]`. What is left out and why
+        is told by `classify`.
+        """
+        annotated = obspy.Stream()
+        records, _ = self._usable(stream)
+        for record in records:
+            annotated += _as_traces(record, self._curves(record).numpy())
+        return annotated
+
+    def classify(self, stream: obspy.Stream) -> PickResult:
+        """P and S picks with their amplitudes, detections, and what was skipped."""
+        records, skipped = self._usable(stream)
+        parts = [self.pick_record(record) for record in records]
+        detections = [part for _, part in parts if len(part)]
+        return PickResult(
+            picks=PickTable.concat(picks for picks, _ in parts),
+            detections=pd.concat(detections, ignore_index=True) if detections else _no_detections(),
+            skipped=skipped,
+        )
+
+    def pick_record(self, record: Record) -> tuple[PickTable, pd.DataFrame]:
+        """Picks and detections of one station's record."""
+        curves = self._curves(record)
+        probability = torch.cat([curves[:2], 1.0 - curves[:2].sum(dim=0, keepdim=True)]).clamp_(0.0, 1.0)
+        config = self.config
+        fraction = config.candidate_fraction if config.refine else 1.0
+        first = {phase: fraction * threshold for phase, threshold in config.thresholds.items()}
+        found = pick_peaks(probability, record.sampling_rate_hz, first, config.min_separation_s)
+        if config.refine:
+            found = self._refinement(record, first)(found).above(config.thresholds)
+        table = PickTable.from_rows(self._rows(record, found))
+        return table, _detections(record, curves[2].numpy(), config.detection_threshold)
+
+    def _usable(self, stream: obspy.Stream) -> tuple[list[Record], list[Skipped]]:
+        records, skipped = stream_to_records(stream, max_gap_s=self.config.max_gap_s)
+        usable = []
+        for record in records:
+            reason = _unusable(record, self.contract)
+            if reason:
+                skipped.append(Skipped(record.record_id, reason))
+                continue
+            skipped += [
+                Skipped(
+                    f"{record.record_id} {name}", f"the model takes components {self.contract.components}"
+                )
+                for name in record.component_names
+                if COMPONENT_SLOTS[name] not in self.contract.components
+            ]
+            usable.append(record)
+        return usable, skipped
+
+    def _window_samples(self, record: Record) -> int:
+        # The contract allows one per cent around its limits, so that rounding to whole samples never breaks it.
+        return math.ceil(self.window_s * record.sampling_rate_hz - 1e-6)
+
+    def _curves(self, record: Record) -> Tensor:
+        """The curves `CURVES` of a whole record `(curve, sample)`, NaN where nothing was observed."""
+        num_samples, window = record.waveform.shape[1], self._window_samples(record)
+        blend = Blend(len(CURVES), num_samples, window)
+        for starts in batched(grid_starts(num_samples, window, self.config.overlap), self.config.batch_size):
+            blend.add(starts, self._predict(record, starts))
+        curves = blend.result()
+        curves[:, torch.from_numpy(~np.isfinite(record.waveform).any(axis=0))] = torch.nan
+        return curves
+
+    def _predict(self, record: Record, starts: np.ndarray) -> Tensor:
+        """Curves `(window, curve, sample)` of windows at these first samples."""
+        components = model_components(self.contract.components)
+        batch = cut_record(record, starts, self._window_samples(record), components)
+        with _evaluating(self.model) as device:
+            output = self.model(batch.to(device))
+        picking = output["picking"]["probability"][:, :2]
+        if "detection" in output:
+            detection = output["detection"]["probability"][:, None]
+        else:
+            detection = torch.full_like(picking[:, :1], torch.nan)
+        return torch.cat([picking, detection], dim=1).float().cpu()
+
+    def _refinement(self, record: Record, thresholds: dict[str, float]) -> Refinement:
+        def predict(starts: np.ndarray) -> Tensor:
+            parts = [self._predict(record, some)[:, :2] for some in batched(starts, self.config.batch_size)]
+            phases = torch.cat(parts)
+            return torch.cat([phases, 1.0 - phases.sum(dim=1, keepdim=True)], dim=1).clamp_(0.0, 1.0)
+
+        return Refinement(
+            predict=predict,
+            window_samples=self._window_samples(record),
+            sampling_rate_hz=record.sampling_rate_hz,
+            thresholds=thresholds,
+            min_separation_s=self.config.min_separation_s,
+        )
+
+    def _rows(self, record: Record, found: PeakPicks) -> Iterator[dict[str, object]]:
+        for phase, time_s, probability, uncertainty in zip(
+            found.phase.tolist(), found.time_s, found.probability, found.time_uncertainty_s, strict=True
+        ):
+            amplitude, snr_db = amplitude_and_snr(record, phase, time_s)
+            yield {
+                "station_id": record.station_id,
+                "phase": phase,
+                "time": record.start_time + float(time_s),
+                "time_uncertainty_s": uncertainty,
+                "probability": probability,
+                "amplitude": amplitude,
+                "snr_db": snr_db,
+                "instrument": record.metadata.get("trace_channel", ""),
+                "model": self.name,
+                "model_revision": self.revision,
+            }
+
+
+def fingerprint(model: nn.Module) -> str:
+    """The first twelve digits of the SHA-256 of a model's weights: what a model is, whatever its folder is called."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:12]
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[torch.device]:
+    """Inference in eval mode, with the model's own mode restored, and the device that it is on."""
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            yield next(iter(model.parameters())).device
+    finally:
+        model.train(was_training)
+
+
+def _contract(model: nn.Module) -> InputContract:
+    encoder = next((module for module in model.modules() if isinstance(module, SeismicModel)), None)
+    if encoder is None:
+        raise ValueError(f"a picker needs a task model around a SeismicModel, found {type(model).__name__}")
+    return encoder.contract
+
+
+def _unusable(record: Record, contract: InputContract) -> str | None:
+    """Why a model cannot take a record, or None."""
+    low, high = contract.sampling_rates_hz
+    if not low * 0.999 <= record.sampling_rate_hz <= high * 1.001:
+        return f"sampled at {record.sampling_rate_hz:g} Hz: the model takes {low:g} to {high:g} Hz; resample first"
+    if record.unit not in contract.units:
+        return f"the unit is {record.unit}: the model takes {contract.units}"
+    if not any(COMPONENT_SLOTS[name] in contract.components for name in record.component_names):
+        return f"components {record.component_names}: the model takes {contract.components}"
+    return None
+
+
+def _as_traces(record: Record, curves: np.ndarray) -> obspy.Stream:
+    network, station, location = record.station_id.split(".")
+    header = {
+        "network": network,
+        "station": station,
+        "location": location,
+        "sampling_rate": record.sampling_rate_hz,
+        "starttime": obspy.UTCDateTime(record.start_time),
+        "seisfm": {"instrument": record.metadata.get("trace_channel", "")},
+    }
+    stream = obspy.Stream()
+    for name, curve in zip(CURVES, curves, strict=True):
+        data = np.ma.masked_invalid(curve)
+        if data.count():
+            stream += obspy.Stream([obspy.Trace(data, header | {"channel": f"seisfm_{name}"})]).split()
+    return stream
+
+
+def _detections(record: Record, curve: np.ndarray, threshold: float) -> pd.DataFrame:
+    """Runs of samples of a detection curve at or above its threshold."""
+    above = np.concatenate([[False], curve >= threshold, [False]])
+    edges = np.flatnonzero(np.diff(above))
+    if not len(edges):
+        return _no_detections()
+    first, end = edges[::2], edges[1::2]
+    peaks = [float(curve[a:b].max()) for a, b in zip(first, end, strict=True)]
+    return pd.DataFrame(
+        {
+            "station_id": record.station_id,
+            "instrument": record.metadata.get("trace_channel", ""),
+            "start_time": as_times(pd.Series(record.start_time + first / record.sampling_rate_hz)),
+            "end_time": as_times(pd.Series(record.start_time + end / record.sampling_rate_hz)),
+            "probability": peaks,
+        }
+    )
+
+
+def _no_detections() -> pd.DataFrame:
+    times = as_times(pd.Series([], dtype=float))
+    return pd.DataFrame(
+        {
+            "station_id": pd.Series([], dtype="str"),
+            "instrument": pd.Series([], dtype="str"),
+            "start_time": times,
+            "end_time": times,
+            "probability": pd.Series([], dtype=float),
+        }
+    )[list(DETECTION_COLUMNS)]

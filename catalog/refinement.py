@@ -1,0 +1,94 @@
+"""Picks that do not depend on where the grid of windows happened to begin."""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from ..eval.peaks import PeakPicks, make_picks, pick_peaks
+
+MAX_ITERATIONS = 3
+"""Rounds after which a pick that still moves is left where it is."""
+
+SEARCH_S = 0.5
+"""How far from the middle of its window a pick may have moved in one round."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refinement:
+    """Where candidates end up when each is looked at from the middle of a window of its own.
+
+    predict: from first samples of windows, int64 `(window,)`, to probabilities `(window, class, sample)`.
+    window_samples, sampling_rate_hz: of those windows.
+    thresholds: by phase; a candidate that falls below in the middle of its window is dropped.
+    """
+
+    predict: Callable[[np.ndarray], Tensor]
+    window_samples: int
+    sampling_rate_hz: float
+    thresholds: dict[str, float]
+    min_separation_s: float
+
+    def __call__(self, candidates: PeakPicks) -> PeakPicks:
+        """The candidates' final times (seconds after the record's first sample), probabilities and widths.
+
+        Each is put into the middle of a window and moved to the highest peak of its phase within `SEARCH_S`,
+        until it stays within half a sample: then all that the network sees is fixed by the pick itself.
+        """
+        parts = [self._of_phase(candidates.of_phase(phase), phase) for phase in self.thresholds]
+        columns = [np.concatenate([getattr(part, name) for part in parts]) for name in _COLUMNS]
+        return make_picks(np.zeros(len(columns[0]), dtype=np.int64), *columns)
+
+    def _of_phase(self, candidates: PeakPicks, phase: str) -> PeakPicks:
+        centre = np.rint(candidates.time_s * self.sampling_rate_hz).astype(np.int64)
+        done: list[PeakPicks] = []
+        for iteration in range(MAX_ITERATIONS):
+            # Candidates that met on the way are one.
+            centre = np.unique(centre)
+            if not len(centre):
+                break
+            peaks, reached = self._look(centre, phase)
+            moved = np.rint(peaks.time_s * self.sampling_rate_hz).astype(np.int64)
+            stays = (moved == reached) | (iteration == MAX_ITERATIONS - 1)
+            done.append(peaks.select(stays))
+            centre = moved[~stays]
+        return _highest(done, phase, self.min_separation_s)
+
+    def _look(self, centre: np.ndarray, phase: str) -> tuple[PeakPicks, np.ndarray]:
+        """The highest peak near the middle of each window, where there is one, and that window's middle."""
+        starts = centre - self.window_samples // 2
+        reach = round(SEARCH_S * self.sampling_rate_hz)
+        first = self.window_samples // 2 - reach - 1
+        near = self.predict(starts)[..., max(first, 0) : first + 2 * reach + 3]
+        found = pick_peaks(
+            near, self.sampling_rate_hz, {phase: self.thresholds[phase]}, min_separation_s=2 * SEARCH_S + 1.0
+        )
+        window = found.window
+        times = found.time_s + (starts[window] + max(first, 0)) / self.sampling_rate_hz
+        picks = make_picks(window, found.phase, times, found.probability, found.time_uncertainty_s)
+        return picks, centre[window]
+
+
+_COLUMNS = ("phase", "time_s", "probability", "time_uncertainty_s")
+
+
+def _highest(parts: list[PeakPicks], phase: str, min_separation_s: float) -> PeakPicks:
+    """Picks of one phase, of which the more probable one stays where two are closer than the separation."""
+    columns = {name: np.concatenate([getattr(p, name) for p in parts] or [np.zeros(0)]) for name in _COLUMNS}
+    kept: list[tuple[float, int]] = []
+    for index in np.lexsort((columns["time_s"], -columns["probability"])).tolist():
+        time_s = float(columns["time_s"][index])
+        place = bisect.bisect(kept, (time_s, index))
+        neighbours = kept[max(place - 1, 0) : place + 1]
+        if all(abs(time_s - other) >= min_separation_s for other, _ in neighbours):
+            kept.insert(place, (time_s, index))
+    chosen = np.array([index for _, index in kept], dtype=np.int64)
+    return make_picks(
+        np.zeros(len(chosen), dtype=np.int64),
+        np.full(len(chosen), phase),
+        *(columns[name][chosen] for name in _COLUMNS[1:]),
+    )
