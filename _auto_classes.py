@@ -38,8 +38,7 @@ def _register_if_ready() -> None:
     for name, last_definition in ((_AUTO_MODEL, "AutoModel"), (_ENCODER, "SeismicModel")):
         if name in sys.modules and not hasattr(sys.modules[name], last_definition):
             return
-    task_model = f"{_PACKAGE}.heads.task_model"
-    import_module(task_model if find_spec(task_model) else _ENCODER)
+    import_module(f"{_PACKAGE}.heads.task_model")
 
 
 class _Watcher(MetaPathFinder):

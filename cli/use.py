@@ -45,7 +45,7 @@ def pick(
 ) -> Outcome:
     """Pick P and S arrivals in waveform files.
 
-    Ends with status 1 where a file could not be read in full, or where something was skipped and nothing picked.
+    Ends with status 1 where a file could not be read in full, or where all was skipped and nothing picked.
     """
     if out.suffix.lower() not in PICK_SUFFIXES:
         raise typer.BadParameter(
