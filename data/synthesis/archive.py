@@ -65,8 +65,8 @@ def synthesize_archive(
 
     The stations lie within 25 km, the events among them, their sizes such that the middle station sees each
     with an amplitude ratio of 3 or more (up to `config.snr`). The catalog holds the picks that stand 6 dB out
-    of the noise; the archive begins at 2020-01-01 and holds int32 counts. `progress` is called with the stations
-    done.
+    of the noise; the archive begins at 2020-01-01 and holds int32 counts. `progress` hears how many stations
+    are done.
 
     Raises ValueError where the duration is too short for the first event or there is no station.
     """

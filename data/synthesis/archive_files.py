@@ -31,7 +31,7 @@ def write_day_files(
         trace.stats.starttime = obspy.UTCDateTime(start_time)
         day = obspy.UTCDateTime(trace.stats.starttime.date)
         while day <= trace.stats.endtime:
-            part = trace.slice(day, day + SECONDS_PER_DAY - 0.5 / sampling_rate_hz)
+            part = trace.slice(day, day + SECONDS_PER_DAY - 1.0 / sampling_rate_hz)
             folder = sds / str(day.year) / network / station / f"{channel}.D"
             folder.mkdir(parents=True, exist_ok=True)
             file = folder / f"{trace.id}.D.{day.year}.{day.julday:03d}"
