@@ -199,7 +199,10 @@ class _PhaseScores:
             statistics = residual_statistics(residual_s, self.settings.outlier_s)
             low, high = self._interval(_error_sums(residual_s), self._scored_events(), _mean_error)
             rows.append(
-                self.names | {"within_s": within_s} | statistics | {"mae_s_low": low, "mae_s_high": high}
+                self.names
+                | {"within_s": within_s}
+                | statistics
+                | {"mae_s_low": float(low), "mae_s_high": float(high)}
             )
         return rows
 
