@@ -146,6 +146,7 @@ def test_p_and_s_of_an_event_share_a_column_in_order_of_time():
         arrival("P", 38.0, event=7, polarity="negative"),
         arrival("Pg", 25.5, event=3, polarity="undecidable"),
         arrival("Pn", 25.0, event=3, polarity="positive"),
+        arrival("Pb", 26.0, event=3),
         arrival("PcP", 20.0, event=3),
         arrival("S", 30.0, event=3),
         arrival("P", 500.0, event=9),
@@ -211,6 +212,7 @@ def test_fixed_windows_depend_on_the_record_alone(batch_size):
     assert len(reference) == 1
     again = fixed_windows(records, WindowConfig(), 5, windows_per_record=2, batch_size=batch_size)
     assert torch.equal(torch.cat([batch.waveform for batch in again]), reference[0].waveform)
+    assert not torch.equal(reference[0].waveform[::2], reference[0].waveform[1::2])
     backwards = fixed_windows(records[::-1], WindowConfig(), seed=5)
     assert torch.equal(backwards[0].waveform.flip(0), reference[0].waveform[::2])
     other = fixed_windows(records, WindowConfig(), seed=6, windows_per_record=2)
