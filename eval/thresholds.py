@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 
 from .baselines import WindowPicker
 from .model_picker import LOWEST_THRESHOLD, run_picker
@@ -29,7 +30,7 @@ def choose_thresholds(
     picks, _ = run_picker(picker, validation)
     for phase in thresholds:
         curve = threshold_curve(picks, validation, phase, tolerance_s)
-        best = np.nan_to_num(curve[:, 2], nan=-1.0)
+        best = curve["f1"].fillna(-1.0).to_numpy()
         if validation.truth(phase).num_arrivals == 0:
             source[phase] = f"given (validation has no labelled {phase})"
             continue
@@ -38,8 +39,8 @@ def choose_thresholds(
     return thresholds, source
 
 
-def threshold_curve(picks: PeakPicks, windows: ScoredWindows, phase: str, tolerance_s: float) -> np.ndarray:
-    """Precision, recall and F1 of a phase at each of `THRESHOLD_GRID`, `(threshold, 3)`."""
+def threshold_curve(picks: PeakPicks, windows: ScoredWindows, phase: str, tolerance_s: float) -> pd.DataFrame:
+    """Precision, recall and F1 of a phase (columns) at each threshold of `THRESHOLD_GRID` (rows)."""
     truth = windows.truth(phase)
     scores = []
     for threshold in THRESHOLD_GRID:
@@ -47,4 +48,5 @@ def threshold_curve(picks: PeakPicks, windows: ScoredWindows, phase: str, tolera
         matching = match_picks(truth, chosen.window, chosen.time_s, tolerance_s)
         counts = count_picks(truth, chosen.window, matching, tolerance_s)
         scores.append(precision_recall_f1(counts.table.sum(axis=0)))
-    return np.asarray(scores)
+    curve = pd.DataFrame(np.asarray(scores), columns=["precision", "recall", "f1"])
+    return curve.assign(threshold=THRESHOLD_GRID)

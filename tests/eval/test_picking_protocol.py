@@ -11,7 +11,10 @@ from seisfm.configs.loader import load_config
 from seisfm.data.batch import WaveformBatch
 from seisfm.data.phasenet_npz import read_phasenet_npz
 from seisfm.data.records import Arrival, Record, split_by_event
+from seisfm.eval.model_picker import ModelPicker, run_picker
 from seisfm.eval.picking_protocol import PickingProtocolConfig, evaluate_picking
+from seisfm.eval.score_figures import threshold_figure
+from seisfm.eval.thresholds import threshold_curve
 from seisfm.foundation.contract import InputContract
 from seisfm.foundation.model import SeismicConfig
 from seisfm.heads.task_model import SeismicTaskConfig, SeismicTaskModel
@@ -155,6 +158,15 @@ def test_thresholds_come_from_validation_records_alone():
     assert column(chosen, "threshold_source") == "validation"
     # The scored records have no say in the threshold.
     assert column(other, "threshold") == column(chosen, "threshold")
+
+
+def test_the_curve_over_thresholds_is_what_its_figure_draws():
+    windows = FAST.cut(RECORDS[:8])
+    picks, _ = run_picker(ModelPicker(Reader(false_every=1000), FAST.thresholds, 0.5), windows)
+    curve = threshold_curve(picks, windows, "P", 0.5)
+    assert (curve["recall"].diff().dropna() <= 0).all()
+    assert curve["precision"].iloc[-5] == 1.0 and curve["precision"].iloc[0] < 0.2
+    assert threshold_figure(curve, chosen=0.8).get_axes()
 
 
 def test_a_phase_without_validation_labels_keeps_its_threshold_and_says_so():
