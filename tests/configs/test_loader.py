@@ -102,9 +102,7 @@ def test_overrides_are_held_to_the_same(override, message):
 
 
 def test_a_file_that_is_not_there_names_the_shipped_ones():
-    with pytest.raises(
-        FileNotFoundError, match=r"no configuration nowhere\.yaml: give a YAML file or"
-    ):
+    with pytest.raises(FileNotFoundError, match=r"no configuration nowhere\.yaml: give a YAML file or"):
         load_config(Run, "nowhere.yaml")
 
 
