@@ -178,6 +178,13 @@ class Archive:
         """NET.STA.LOC of every station, sorted."""
         return sorted(self.entries)
 
+    def spans(self, station_id: str) -> list[tuple[float, float]]:
+        """Start and end of each file of a station, UTC seconds since 1970; of an SDS tree whole days."""
+        return [
+            (entry.start_time + entry.fringe_s, entry.end_time - entry.fringe_s)
+            for entry in self.entries[station_id]
+        ]
+
     def station_days(self) -> list[StationDay]:
         """Every station and UTC day with data, sorted; of an SDS tree by the names of its files."""
         days = {
