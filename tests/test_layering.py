@@ -1,11 +1,10 @@
-"""The house rules that a program can check: who imports whom, what is never imported, how long things grow."""
+"""House rules that a program can check: who imports whom, what is never imported, how long things grow."""
 
 import ast
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 import seisfm
 
 ROOT = Path(seisfm.__file__).parent

@@ -5,9 +5,8 @@ import tomllib
 from pathlib import Path
 
 import pytest
-import yaml
-
 import seisfm
+import yaml
 
 ROOT = Path(__file__).parents[1]
 NOT_SHIPPED = {"tests", "benchmarks", "examples", "docs", "build", "dist"}
