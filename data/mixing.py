@@ -86,7 +86,8 @@ class Stacking:
     """A second earthquake: another window of the batch, shifted and scaled, is added with its labels.
 
     amplitude_ratio: of the added signal to the window's own, around P; log-uniform.
-    max_shift_s: the other window is moved by up to this, either way, in whole samples.
+    max_shift_s: the other window begins later by up to this, in whole samples. Never earlier: its end would
+        come into view, and the coda that its label promises would be cut short.
 
     Only between windows of one unit and rate whose P and S are both labelled and which both show a P; the
     other must have all of its arrivals inside of its window, and data for each component that this one has.
@@ -111,7 +112,7 @@ class Stacking:
             return batch
         rate_hz = batch.sampling_rate_hz[rows]
         longest = (rate_hz * self.max_shift_s).clamp(max=batch.num_samples)
-        shift = (uniform(len(rows), (-1.0, 1.0), generator) * longest).round().long()
+        shift = (uniform(len(rows), (0.0, 1.0), generator) * longest).round().long()
         ratio = log_uniform(len(rows), self.amplitude_ratio, generator)
         host, other = batch.select(rows), batch.select(partner[rows])
         factor = (ratio * _signal_rms(host) / _signal_rms(other).clamp(min=1e-30))[:, None, None]
