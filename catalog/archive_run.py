@@ -1,4 +1,4 @@
-"""Picking a whole archive, one station and day after the other, so that it can be stopped and taken up again."""
+"""Picking a whole archive by station and day, so that it can be stopped and taken up again."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SKIPPED_COLUMNS = ("station_day", "item", "reason")
 
 @dataclass(frozen=True, kw_only=True)
 class ArchiveRunResult:
-    """All picks of an archive, what was skipped, which station-days failed and why, and how many were done now."""
+    """All picks of an archive, what was skipped, which station-days failed, and how many were done now."""
 
     picks: PickTable
     skipped: list[Skipped]
@@ -43,14 +43,14 @@ def pick_archive(
     stations: Iterable[str] | None = None,
     show_progress: bool = True,
 ) -> ArchiveRunResult:
-    """Pick each station-day of an archive into a Parquet file of its own; those that exist are not done again.
+    """Pick each station-day of an archive into a Parquet file; those that exist are not done again.
 
-    folder: gets `picks/NET.STA.LOC/YYYY-MM-DD.parquet`, `picks/picking.json` (which model with which settings),
-        and `picks/skipped.csv`. Every file appears in whole or not at all.
+    folder: gets `picks/NET.STA.LOC/YYYY-MM-DD.parquet`, `picks/picking.json` (which model, which
+        settings), and `picks/skipped.csv`. Every file appears in whole or not at all.
     stations: only these ids (NET.STA.LOC); None takes all.
 
-    A day is read with a window's length of its neighbours on either side, and keeps the picks from midnight to
-    midnight, so that none is lost or doubled there. A station-day that fails costs itself alone: it is in
+    A day is read with a window's length of its neighbours on either side, and keeps the picks from midnight
+    to midnight, so that none is lost or doubled there. A station-day that fails costs itself alone: it is in
     `errors`, and will be tried again by the next run.
 
     Raises ValueError where the folder holds picks of another model or other settings.
@@ -83,10 +83,11 @@ def pick_archive(
 
 
 def check_key(path: Path, picker: Picker) -> None:
-    """Make sure that a folder of picks belongs to this picker: note it where there is none, compare where there is."""
-    key = {"model_revision": picker.revision, "config": dataclasses.asdict(picker.config)}
+    """Note which picker a new folder of picks belongs to, and compare where it is noted."""
+    settings = dataclasses.asdict(picker.config)
     # What only changes the speed may change between two runs.
-    del key["config"]["batch_size"]
+    del settings["batch_size"]
+    key = {"model_revision": picker.revision, "config": settings}
     if not path.exists():
         with replacing(path) as temporary:
             temporary.write_text(json.dumps(key | {"model": picker.name}, indent=2))
@@ -96,8 +97,8 @@ def check_key(path: Path, picker: Picker) -> None:
     if changed:
         listed = "; ".join(f"{name} was {was}, is now {now}" for name, (was, now) in changed.items())
         raise ValueError(
-            f"{path.parent} holds picks of another model or other settings: {listed}. Give another output folder, "
-            "or remove this one to pick again"
+            f"{path.parent} holds picks of another model or other settings: {listed}. Give another output "
+            "folder, or remove this one to pick again"
         )
 
 

@@ -1,10 +1,11 @@
-"""Which picks belong to one earthquake: association with PyOcto, in the velocity model that is used everywhere."""
+"""Which picks belong to one earthquake: association with PyOcto in any layered velocity model."""
 
 from __future__ import annotations
 
+import math
 import tempfile
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -31,8 +32,8 @@ class AssociationConfig:
     depth_km: shallowest and deepest source, at or below the velocity model's datum.
     tolerance_s: largest difference between a pick and its predicted time during association, and
         max_residual_s after location; an arrival beyond it is given back to the unassociated ones.
-    time_before_s: overlap of the blocks of `block_s` in which picks are worked on; None takes the S travel time
-        through the search volume.
+    time_before_s: overlap of the blocks of `block_s` in which picks are worked on; None takes the S
+        travel time through the search volume.
     max_picks_per_station_hour: only the most probable ones are associated, since the time that PyOcto takes
         explodes with dense false picks; None takes all.
     """
@@ -53,13 +54,14 @@ class AssociationConfig:
     max_picks_per_station_hour: float | None = 240.0
     table_spacing_km: float = 0.5
     num_threads: int = 1
-    location: LocationConfig = LocationConfig()
+    location: LocationConfig = field(default_factory=LocationConfig)
 
     def __post_init__(self) -> None:
         if self.n_picks < max(self.n_p_picks + self.n_s_picks, 2 * self.n_p_and_s_picks):
             raise ValueError(
-                f"n_picks must be at least n_p_picks + n_s_picks and 2 × n_p_and_s_picks, found {self.n_picks} with "
-                f"{self.n_p_picks} P, {self.n_s_picks} S and {self.n_p_and_s_picks} of both"
+                "n_picks must be at least n_p_picks + n_s_picks and 2 × n_p_and_s_picks, "
+                f"found {self.n_picks} with {self.n_p_picks} P, {self.n_s_picks} S, "
+                f"{self.n_p_and_s_picks} of both"
             )
         if self.n_p_and_s_picks > min(self.n_p_picks, self.n_s_picks):
             raise ValueError(
@@ -89,13 +91,13 @@ def associate(
 ) -> Catalog:
     """Events, located, with their arrivals, from picks of a network.
 
-    stations: as `read_stations` gives them: id, network, station, latitude_deg, longitude_deg, elevation_m. A pick
-        finds its station by id, else by network and station code alone; without either it is skipped.
+    stations: as `read_stations` gives them: id, network, station, latitude_deg, longitude_deg, elevation_m.
+        A pick finds its station by id, else by network and station code alone; without either it is skipped.
     velocity_model: the mean crust where none is given. One with a single layer is homogeneous.
 
     PyOcto (Münchmeyer 2024, Seismica 3(1)) associates; each event is then located again in the exact layered
-    model (`locate_event`) and loses arrivals with residuals above `max_residual_s`. Of two instruments' picks of
-    one phase within the tolerance, the more probable is used.
+    model (`locate_event`) and loses arrivals with residuals above `max_residual_s`. Of two instruments' picks
+    of one phase within the tolerance, the more probable is used.
     """
     config, model = config or AssociationConfig(), velocity_model or VelocityModel.default()
     frame, skipped = _with_stations(picks.frame, stations)
@@ -140,7 +142,7 @@ def _with_stations(frame: pd.DataFrame, stations: pd.DataFrame) -> tuple[pd.Data
 
 
 def _one_of_each(frame: pd.DataFrame, tolerance_s: float) -> pd.DataFrame:
-    """Without the less probable of two picks of one phase, at one site, by two instruments, at nearly one time."""
+    """Without the less probable of two instruments' picks of one phase at one site and time."""
     ordered = frame.sort_values(["site", "phase", "time"], kind="stable")
     same = (ordered["site"] == ordered["site"].shift()) & (ordered["phase"] == ordered["phase"].shift())
     other = (ordered["instrument"] != ordered["instrument"].shift()) | (
@@ -234,7 +236,7 @@ def _velocity(
 
 
 def _diagonal_km(limits: list[tuple[float, float]]) -> float:
-    return float(np.hypot(*(high - low for low, high in limits)))
+    return math.hypot(*(high - low for low, high in limits))
 
 
 def _crossing_s(limits: list[tuple[float, float]], model: VelocityModel, config: AssociationConfig) -> float:

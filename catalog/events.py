@@ -44,9 +44,10 @@ _WHOLE = ("num_stations", "num_p", "num_s")
 class Catalog:
     """Located earthquakes and the picks that belong to each.
 
-    events: one row an event with the columns of `EVENT_COLUMNS`, by time. Time is UTC; depth is positive down from
-        the velocity model's datum; uncertainties are one standard deviation (horizontal: the long axis of the
-        ellipse); rms_s is the weighted root mean square residual; nearest_station_km is epicentral.
+    events: one row an event with the columns of `EVENT_COLUMNS`, by time. Time is UTC; depth is positive down
+        from the velocity model's datum; uncertainties are one standard deviation (horizontal: the long
+        axis of the ellipse); rms_s is the weighted root mean square residual; nearest_station_km is
+        epicentral.
     arrivals: one row a pick that belongs to an event, with the columns of `ARRIVAL_COLUMNS`: those of a
         `PickTable`, then residual_s = observed minus calculated, weight in the location (0 to 1), epicentral
         distance_km, and azimuth_deg from the event to the station.

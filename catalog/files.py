@@ -10,10 +10,10 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """A temporary path beside `path` to write to, renamed to it when the block ends well and removed otherwise.
+    """A temporary path beside `path`, renamed to it when the block ends well and removed otherwise.
 
-    The folder is made where it is missing. The temporary name keeps the suffix, by which some writers choose their
-    format, and carries the process id, so that two processes do not write into each other's file.
+    The folder is made where it is missing. The temporary name keeps the suffix, by which some writers choose
+    their format, and carries the process id, so that two processes do not write into each other's file.
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)

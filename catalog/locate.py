@@ -20,8 +20,8 @@ class LocationConfig:
 
     p_sigma_s, s_sigma_s: what a good pick is worth, reading and velocity model together. Residuals count
         quadratically within them and linearly beyond.
-    start_depths_km: depths from which the search begins, beside the given one, since the fit has local minima at
-        the layers.
+    start_depths_km: depths from which the search begins, beside the given one, since the fit has local
+        minima at the layers.
     depth_km: shallowest and deepest answer.
     """
 
@@ -35,10 +35,10 @@ class LocationConfig:
 class Located:
     """A hypocentre on the local plane, and how well it fits.
 
-    hypocentre_km: east, north, depth. time_s: origin time, UTC seconds since 1970, such that the weighted mean
-    residual is zero. residual_s: observed minus calculated, one an arrival. weight: 0 to 1, likewise. covariance:
-    of east, north, depth (km) and time (s), from the assumed or, where larger, the found residuals; NaN where the
-    arrivals do not fix all four. rms_s: weighted.
+    hypocentre_km: east, north, depth. time_s: origin time, UTC seconds since 1970, such that the weighted
+    mean residual is zero. residual_s: observed minus calculated, one an arrival. weight: 0 to 1, likewise.
+    covariance: of east, north, depth (km) and time (s), from the assumed or, where larger, the found
+    residuals; NaN where the arrivals do not fix all four. rms_s: weighted.
     """
 
     hypocentre_km: np.ndarray
@@ -63,8 +63,8 @@ def locate_event(
     arrivals: x_km and y_km of the station, elevation_m, phase (by its first letter), time (UTC).
     start_km: east, north and depth from which the search begins.
 
-    Geiger's method with a soft L1 loss (Geiger 1912; least_squares of SciPy, trust region), exact layered first
-    arrivals and their analytic derivatives, from several depths; the best fit wins.
+    Geiger's method with a soft L1 loss (Geiger 1912; least_squares of SciPy, trust region), exact layered
+    first arrivals and their analytic derivatives, from several depths; the best fit wins.
     """
     config = config or LocationConfig()
     if len(arrivals) < MIN_ARRIVALS:

@@ -18,11 +18,14 @@ _WEIGHT_CODE_ABOVE = (0.8, 0.6, 0.4, 0.2)
 
 
 def write_hypoinverse(catalog: Catalog, path: str | Path) -> None:
-    """A phase archive in HypoInverse's Y2000 layout: a summary line, one line a station, a terminator for each event.
+    """A phase archive in HypoInverse's Y2000 layout.
 
-    Columns after F. Klein, User's Guide to HYPOINVERSE-2000 (USGS Open-File Report 02-171), section on the archive
-    format. HypoInverse has one line for a station's P and S. A pick's weight code follows from its probability;
-    picks whose probability is unknown get full weight. Phases other than P and S are written as what they begin with.
+    For each event a summary line, one line a station, and a terminator.
+
+    Columns after F. Klein, User's Guide to HYPOINVERSE-2000 (USGS Open-File Report 02-171), section on the
+    archive format. HypoInverse has one line for a station's P and S. A pick's weight code follows from its
+    probability; picks whose probability is unknown get full weight. Phases other than P and S are written as
+    what they begin with.
     """
     with replacing(path) as temporary:
         temporary.write_text("".join(_hypoinverse_event(catalog, row, i) for i, row in _numbered(catalog)))
@@ -73,7 +76,8 @@ def _station_line(station_id: object, arrivals: pd.DataFrame) -> str:
     s_part = "    " if s is None else f" S {_weight_code(s)}"
     p_seconds = 0 if p is None else _hundredths_after(p["time"], minute)
     s_seconds = 0 if s is None else _hundredths_after(s["time"], minute)
-    line = f"{station:<5.5}{network:<2.2}  {channel:<3.3} {p_part}{_clock(minute)}{p_seconds:5d}{'':7}{s_seconds:5d}"
+    line = f"{station:<5.5}{network:<2.2}  {channel:<3.3} {p_part}"
+    line += f"{_clock(minute)}{p_seconds:5d}{'':7}{s_seconds:5d}"
     return f"{line}{s_part}{'':61}{location:<2.2}"
 
 

@@ -22,7 +22,7 @@ MAX_ROUNDS = 5
 
 @dataclass(frozen=True, kw_only=True)
 class Requirements:
-    """What an event must still have after location: picks, P, S, stations with both, and the largest residual."""
+    """What an event must still have after location: numbers of picks, and residuals."""
 
     n_picks: int
     n_p_picks: int
@@ -52,8 +52,8 @@ def locate_all(
 ) -> tuple[list[tuple[Located, pd.DataFrame]], list[Skipped]]:
     """Located events with their arrivals, and the candidates that were given up.
 
-    groups: a first hypocentre and the picks of each candidate. The one with most picks goes first, and no pick
-    serves two events.
+    groups: a first hypocentre and the picks of each candidate. The one with most picks goes first, and no
+    pick serves two events.
     """
     located: list[tuple[Located, pd.DataFrame]] = []
     given_up: list[Skipped] = []

@@ -69,7 +69,7 @@ def write_gamma(picks: PickTable, path: str | Path) -> None:
 
 
 def write_pyocto(picks: PickTable, path: str | Path) -> None:
-    """The pick file of the PyOcto associator: `station,phase,time,probability`, time in seconds since 1970."""
+    """The pick file of the PyOcto associator: `station,phase,time,probability`, seconds since 1970."""
     with replacing(path) as temporary:
         pyocto_picks(picks).to_csv(temporary, index=False, float_format="%.6f")
 

@@ -21,10 +21,10 @@ _PHASE_SLOTS = {"P": ("Z",), "S": ("N", "E")}
 def amplitude_and_snr(record: Record, phase: str, time_s: float) -> tuple[float, float]:
     """A pick's largest amplitude and its signal-to-noise ratio in dB.
 
-    The amplitude is the largest |x − mean| from 0.5 s before to 2 s after the pick, in the record's unit, with the
-    mean over the same samples: on the vertical for P, the larger of the two horizontals for S. The ratio is
-    20 log10 of the root mean squares of 2 s after and 2 s before the pick, each about its mean, over the same
-    components. NaN where those components were not recorded, or not on both sides of the pick.
+    The amplitude is the largest |x − mean| from 0.5 s before to 2 s after the pick, in the record's unit,
+    with the mean over the same samples: on the vertical for P, the larger of the two horizontals for S. The
+    ratio is 20 log10 of the root mean squares of 2 s after and 2 s before the pick, each about its mean, over
+    the same components. NaN where those components were not recorded, or not on both sides of the pick.
     """
     rows = [
         i for i, name in enumerate(record.component_names) if COMPONENT_SLOTS[name] in _PHASE_SLOTS[phase[0]]

@@ -44,11 +44,11 @@ class PickTable:
     frame: a DataFrame with the columns of `COLUMNS`, in that order:
         station_id: NET.STA.LOC; phase: P, S, Pg …; time: UTC; time_uncertainty_s: one standard deviation;
         probability: 0 to 1; amplitude: in the unit of the waveform (counts unless the response was removed);
-        polarity: positive, negative, undecidable or "" where nobody looked; instrument: first two letters of the
-        channel codes; model and model_revision: who picked. Numbers that are not known are NaN, texts "".
+        polarity: positive, negative, undecidable or "" where nobody looked; instrument: first two letters of
+        the channel codes; model and model_revision: who picked. Numbers that are not known are NaN, texts "".
 
-    Only station_id, phase and time must be given; other columns are filled as unknown. Raises ValueError with what
-    was expected and what was found.
+    Only station_id, phase and time must be given; other columns are filled as unknown. Raises ValueError with
+    what was expected and what was found.
     """
 
     frame: pd.DataFrame

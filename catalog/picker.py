@@ -40,8 +40,8 @@ class PickerConfig:
     window_s: what the model sees at once; None takes what its contract prefers.
     overlap: share of a window that the next one covers too.
     min_separation_s: of two picks of a phase that are closer, the more probable one stays.
-    refine: look at each pick again from the middle of a window of its own, so that it does not depend on where
-        the stream began. The first look then takes peaks of `candidate_fraction` of the thresholds.
+    refine: look at each pick again from the middle of a window of its own, so that it does not depend on
+        where the stream began. The first look then takes peaks of `candidate_fraction` of the thresholds.
     max_gap_s: longer gaps end a record; shorter ones are NaN inside of it.
     """
 
@@ -64,8 +64,8 @@ class PickerConfig:
             raise ValueError(f"overlap must be from 0 to below 1, found {self.overlap}")
         if self.batch_size < 1 or self.min_separation_s < 0:
             raise ValueError(
-                f"batch_size must be at least 1 and min_separation_s not negative, found {self.batch_size} and "
-                f"{self.min_separation_s}"
+                "batch_size must be at least 1 and min_separation_s not negative, found "
+                f"{self.batch_size} and {self.min_separation_s}"
             )
 
     @property
@@ -125,9 +125,9 @@ class Picker:
     def from_pretrained(
         cls, name_or_path: str, revision: str | None = None, *, device: str = "cpu", **config: object
     ) -> Picker:
-        """A picker from a model's folder, hub id or bundled name; further arguments are those of `PickerConfig`."""
-        settings = PickerConfig(**config)  # type: ignore[arg-type]  # a wrong name is a TypeError that says so
-        model = load_model(name_or_path, revision=revision).to(device)
+        """A picker from a folder, hub id or bundled name; further arguments are those of `PickerConfig`."""
+        settings = PickerConfig(**config)  # type: ignore[arg-type]  # a wrong name is a TypeError
+        model = load_model(name_or_path, revision=revision).to(device)  # type: ignore[arg-type]
         return cls(model, settings, name=str(name_or_path), revision=revision)
 
     def annotate(self, stream: obspy.Stream) -> obspy.Stream:
@@ -186,7 +186,7 @@ class Picker:
         return usable, skipped
 
     def _window_samples(self, record: Record) -> int:
-        # The contract allows one per cent around its limits, so that rounding to whole samples never breaks it.
+        # Rounding up never breaks the contract, which allows one per cent around its limits.
         return math.ceil(self.window_s * record.sampling_rate_hz - 1e-6)
 
     def _curves(self, record: Record) -> Tensor:
@@ -246,7 +246,7 @@ class Picker:
 
 
 def fingerprint(model: nn.Module) -> str:
-    """The first twelve digits of the SHA-256 of a model's weights: what a model is, whatever its folder is called."""
+    """Twelve digits of the SHA-256 of a model's weights: what it is, whatever its folder is called."""
     digest = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(name.encode())
@@ -277,7 +277,7 @@ def _unusable(record: Record, contract: InputContract) -> str | None:
     """Why a model cannot take a record, or None."""
     low, high = contract.sampling_rates_hz
     if not low * 0.999 <= record.sampling_rate_hz <= high * 1.001:
-        return f"sampled at {record.sampling_rate_hz:g} Hz: the model takes {low:g} to {high:g} Hz; resample first"
+        return f"sampled at {record.sampling_rate_hz:g} Hz: the model takes {low:g} to {high:g} Hz"
     if record.unit not in contract.units:
         return f"the unit is {record.unit}: the model takes {contract.units}"
     if not any(COMPONENT_SLOTS[name] in contract.components for name in record.component_names):

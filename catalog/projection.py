@@ -32,8 +32,8 @@ _DELTA = (
 class LocalProjection:
     """A transverse Mercator plane whose origin is the middle of a network: x east, y north, in km.
 
-    On the WGS 84 ellipsoid by Krüger's series to the third order in n (millimetres within a few degrees). Scale is
-    true on the central meridian and grows by x²/(2R²): 0.05 % at 200 km.
+    On the WGS 84 ellipsoid by Krüger's series to the third order in n (millimetres within a few degrees).
+    Scale is true on the central meridian and grows by x²/(2R²): 0.05 % at 200 km.
     """
 
     latitude_deg: float
@@ -41,7 +41,7 @@ class LocalProjection:
 
     @classmethod
     def around(cls, stations: pd.DataFrame) -> LocalProjection:
-        """The plane in the middle of some stations (`latitude_deg`, `longitude_deg`), also across the date line."""
+        """The plane in the middle of some stations, also across the date line."""
         if stations.empty:
             raise ValueError("expected at least one station to put the map's centre, found none")
         longitude = np.radians(stations["longitude_deg"].to_numpy(float))

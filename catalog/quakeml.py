@@ -16,7 +16,7 @@ from .files import replacing
 from .pick_table import PickTable
 
 KM_PER_DEGREE = 111.19492664455873
-"""Great-circle kilometres of one degree on a sphere of 6371 km: QuakeML gives an arrival's distance in degrees."""
+"""Kilometres of one degree on a sphere of 6371 km: QuakeML gives distances in degrees."""
 
 _PROBABILITY = "probability: "
 _SNR = "snr_db: "
@@ -30,7 +30,7 @@ def write_quakeml(data: PickTable | Catalog, path: str | Path) -> None:
 
 
 def picks_to_obspy(picks: PickTable) -> obspy.Catalog:
-    """Picks without an origin: one event that holds them all, as QuakeML knows no pick outside of an event."""
+    """Picks without an origin, in one event: QuakeML knows no pick outside of an event."""
     event = qml.Event(comments=[qml.Comment(text="picks that no origin explains")])
     _add_picks(event, picks.frame)
     return obspy.Catalog([event])

@@ -84,8 +84,8 @@ def _summary(report: Report, catalog: Catalog, picks: PickTable, errors: Sequenc
     report.numbers(**numbers)
     share = f" ({len(catalog.arrivals) / len(picks):.0%})" if len(picks) else ""
     report.text(
-        f"{len(catalog)} events from {len(picks)} picks, of which {len(catalog.arrivals)}{share} belong to an event. "
-        "The share says little by itself: a picker that only dares the largest arrivals has the highest."
+        f"{len(catalog)} events from {len(picks)} picks, of which {len(catalog.arrivals)}{share} belong to "
+        "an event. The share says little by itself: a picker that only dares the largest arrivals has most."
     )
     if errors:
         report.text(
@@ -119,7 +119,7 @@ def _event_table(report: Report, catalog: Catalog) -> None:
     report.section("Events")
     report.table(
         catalog.events[list(_EVENT_TABLE)],
-        "Origins. Uncertainties are one standard deviation of the fit, the gap is the widest sector without station",
+        "Origins. Uncertainties are one standard deviation, the gap is the widest sector without station",
     )
 
 
@@ -142,7 +142,7 @@ def _record_sections(
         if figure is not None:
             report.figure(
                 figure,
-                f"{event['event_id']}: vertical above {HIGHPASS_HZ:g} Hz, picks (bars) and predicted arrivals (dots)",
+                f"{event['event_id']}: vertical above {HIGHPASS_HZ:g} Hz, picks (bars), predicted (dots)",
                 f"Waveforms of {count} stations by distance with {len(arrivals)} picks",
             )
 
@@ -156,8 +156,8 @@ def record_section(
 ) -> tuple[Figure | None, int]:
     """All stations' vertical waveforms of an event by distance, with picks and predicted arrivals.
 
-    event: a row of `Catalog.events`. Returns the figure, None where the archive has no vertical waveform, and the
-    number of stations shown.
+    event: a row of `Catalog.events`. Returns the figure, None where the archive has no vertical waveform, and
+    the number of stations shown.
     """
     origin_s = event["time"].timestamp()
     traces, rows = [], []

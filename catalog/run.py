@@ -29,9 +29,9 @@ from .report import write_report
 class CatalogConfig:
     """A whole run: what goes in, how it is done, where it goes.
 
-    archive: an SDS tree or a folder of waveform files. stations: StationXML or CSV. velocity_model: a layer table
-    or CSV (see `VelocityModel.from_file`), or None for a mean crust. model: a task model's folder, hub id or
-    bundled name, with `revision` to pin it. station_ids: only these (NET.STA.LOC); empty takes all.
+    archive: an SDS tree or a folder of waveform files. stations: StationXML or CSV. velocity_model: a layer
+    table or CSV (see `VelocityModel.from_file`), or None for a mean crust. model: a task model's folder, hub
+    id or bundled name, with `revision` to pin it. station_ids: only these (NET.STA.LOC); empty takes all.
     """
 
     archive: str

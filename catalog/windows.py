@@ -18,8 +18,8 @@ EDGE_WEIGHT = 1e-3
 def grid_starts(num_samples: int, window_samples: int, overlap: float) -> np.ndarray:
     """First samples of windows that cover a record: evenly spaced, the last one flush with the record's end.
 
-    overlap: share of a window that the next one covers too, from 0 to below 1. A record that is not longer than a
-    window gets one, at 0.
+    overlap: share of a window that the next one covers too, from 0 to below 1. A record that is not longer
+    than a window gets one, at 0.
     """
     hop = max(1, round(window_samples * (1.0 - overlap)))
     last = max(num_samples - window_samples, 0)
@@ -52,7 +52,7 @@ def cut_record(
 
 
 def component_rows(record: Record, components: tuple[str, ...]) -> list[tuple[int, int]]:
-    """Row of the batch and row of the record, for each component of the record that the batch has a place for."""
+    """Row of the batch and row of the record, for each component that both have."""
     slots = [COMPONENT_SLOTS[name] for name in record.component_names]
     return [(components.index(slot), source) for source, slot in enumerate(slots) if slot in components]
 
@@ -69,10 +69,10 @@ def batched(starts: np.ndarray, batch_size: int) -> Iterator[np.ndarray]:
 
 
 class Blend:
-    """Curves of overlapping windows as one: each sample is a mean weighted by how far it lies inside its windows.
+    """Curves of overlapping windows as one, weighted by how far a sample lies inside its windows.
 
-    num_curves: rows; num_samples: length of the record. Weights are a Hann taper with `EDGE_WEIGHT` at its ends.
-    Everything is float32, and as long as the record once for each curve and once for the weights.
+    num_curves: rows; num_samples: length of the record. Weights are a Hann taper with `EDGE_WEIGHT` at its
+    ends. Everything is float32, and as long as the record once for each curve and once for the weights.
     """
 
     def __init__(self, num_curves: int, num_samples: int, window_samples: int) -> None:
@@ -82,7 +82,7 @@ class Blend:
         self._weight = torch.zeros(num_samples)
 
     def add(self, starts: np.ndarray, curves: Tensor) -> None:
-        """Take in windows `(window, curve, sample)` that begin at these samples of the record, none before 0."""
+        """Take in windows `(window, curve, sample)` that begin at these samples, none before 0."""
         num_samples = self._sum.shape[-1]
         for start, window in zip(starts.tolist(), curves.float().cpu(), strict=True):
             end = min(start + len(self._taper), num_samples)

@@ -17,9 +17,9 @@ _UH_FILES = (
     "BW.UH4._.EHZ.D.2010.147.cut.slist.gz",
 )
 
-# io/nlloc/tests/data/nlloc_custom.hyp in ObsPy gives the stations in Gauss–Krüger zone 4 (EPSG:31468), all at a
-# nominal 400 m. Transformed to WGS 84 they agree to 20 m with the distances and azimuths from the epicentre in
-# io/cnv/tests/data/obspyck_20141020150701.xml.
+# io/nlloc/tests/data/nlloc_custom.hyp in ObsPy gives the stations in Gauss–Krüger zone 4 (EPSG:31468), all at
+# a nominal 400 m. Transformed to WGS 84 they agree to 20 m with the distances and azimuths from the epicentre
+# in io/cnv/tests/data/obspyck_20141020150701.xml.
 _UH_STATIONS = (
     ("UH1", 48.08151, 11.63604),
     ("UH2", 48.05787, 11.68201),

@@ -1,4 +1,4 @@
-"""A picker without training: onsets by the ratio of energies, inside of the real contract and encoder classes."""
+"""A picker without training: onsets by the ratio of energies, inside of the real contract."""
 
 import numpy as np
 import obspy
@@ -15,9 +15,10 @@ START = obspy.UTCDateTime(2018, 12, 30, 3)
 
 
 class OnsetModel(nn.Module):
-    """What a task model answers, computed by formula: P where the vertical's energy rises, S for the horizontals.
+    """Answers like a task model, by formula: P where the vertical's energy rises, S for the horizontals.
 
-    Windows are prepared by the contract, scaled by what they contain and cut at their edges, as for any model.
+    Windows are prepared by the contract, scaled by what they contain and cut at their edges, as for any
+    model.
     """
 
     def __init__(self, contract: InputContract = CONTRACT) -> None:
@@ -40,7 +41,7 @@ class OnsetModel(nn.Module):
         }
 
     def onset(self, energy, seen):
-        """A peak where the next 0.2 s have much more energy than the last 2 s, of which a half must be observed."""
+        """A peak where the next 0.2 s have much more energy than the last 2 s, half of them observed."""
         short, long = 20, 200
         energy, seen = energy.sum(dim=1), seen.amax(dim=1)
         sums = [F.pad(F.pad(x, (long, short)).double().cumsum(-1), (1, 0)) for x in (energy, seen)]
@@ -73,7 +74,7 @@ def ground_motion(
     station="ST01",
     start=START,
 ) -> obspy.Stream:
-    """Noise with events: from P on a decaying 5 Hz wave on the vertical, from S on a larger one on the horizontals."""
+    """Noise with events: 5 Hz waves, from P on the vertical, from S larger on the horizontals."""
     rng = np.random.default_rng(seed)
     time_s = np.arange(round(duration_s * rate_hz)) / rate_hz
     stream = obspy.Stream()
