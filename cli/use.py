@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -97,6 +98,9 @@ def catalog(
     from ..configs.loader import load_config
 
     result = run_catalog(load_config(CatalogConfig, config, changes or ()))
+    summary = json.loads((result.output_dir / "summary.json").read_text(encoding="utf-8"))
     return Outcome(
-        numbers=result.summary, lines=tuple(scalars(result.summary)), failures=tuple(result.failures)
+        numbers={"output_dir": result.output_dir, **summary},
+        lines=(*scalars(summary), f"wrote {result.output_dir}"),
+        failures=tuple(f"{error.item}: {error.reason}" for error in result.errors),
     )
