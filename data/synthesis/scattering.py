@@ -25,8 +25,8 @@ class Scattering:
 
     p_coda, s_coda: early coda amplitude as a fraction of the direct wave's mean amplitude.
     rise_s: time in which scattered energy builds up; long ones make emergent onsets.
-    p_decay, s_decay: exponents of the fall with lapse time; P coda falls slowly since it turns into S on the
-        way. quality_1hz, exponent: coda Qc = quality f^exponent.
+    p_decay, s_decay: exponents of the fall with lapse time; see `coda_envelope`.
+    quality_1hz, exponent: coda Qc = quality f^exponent.
     secondary_per_s: rate of distinct secondary arrivals soon after an onset.
     sediment_delay_s: S minus P time through the layer that converts waves below the station.
     conversion: amplitude of converted waves, as a fraction of the parent.
@@ -47,11 +47,11 @@ class Scattering:
 def random_scattering(generator: np.random.Generator) -> Scattering:
     """A draw over what is found in the crust (Sato, Fehler & Maeda, 2012, ch. 3) and fits local records."""
     return Scattering(
-        p_coda=float(np.exp(generator.normal(np.log(0.7), 0.45))),
+        p_coda=float(np.exp(generator.normal(np.log(1.0), 0.45))),
         s_coda=float(np.exp(generator.normal(np.log(0.4), 0.45))),
         rise_s=float(np.exp(generator.uniform(np.log(0.03), np.log(0.8)))),
-        p_decay=float(generator.uniform(0.3, 1.5)),
-        s_decay=float(generator.uniform(2.0, 4.5)),
+        p_decay=float(generator.uniform(0.4, 1.6)),
+        s_decay=float(generator.uniform(1.5, 3.8)),
         quality_1hz=float(generator.uniform(40.0, 200.0)),
         exponent=float(generator.uniform(0.5, 1.0)),
         secondary_per_s=float(generator.uniform(1.0, 12.0)),
@@ -63,9 +63,10 @@ def random_scattering(generator: np.random.Generator) -> Scattering:
 def coda_envelope(
     scattering: Scattering, kind: str, centre_hz: float, time_s: FloatArray, lapse_s: float
 ) -> FloatArray:
-    """(1 − e^(−t/τ)) (1 + t/T)^(−p) e^(−π f t/Qc) after an onset that took T = lapse_s from the source.
+    """The coda's amplitude after an onset, (1 − e^(−t/τ)) (1 + t/T)^(−p) e^(−π f t/Qc) with T = lapse_s.
 
-    The power of the lapse time is single scattering's spreading (Aki & Chouet, 1975).
+    The power of the lapse time is single scattering's spreading (Aki & Chouet, 1975). For S it counts
+    from the source; P coda, which ends in the S wave, has S minus P for its T.
     """
     quality = scattering.quality_1hz * centre_hz**scattering.exponent
     decay = scattering.p_decay if kind == "P" else scattering.s_decay

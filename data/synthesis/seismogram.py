@@ -29,6 +29,7 @@ MEAN_RADIATION = {"P": 0.52, "S": 0.63}
 """Mean amplitude of a double couple over the sphere (Boore & Boatwright, 1984): what scattering sees."""
 
 WATER_LEVEL = 0.15
+PRECRITICAL = 0.12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,10 +54,9 @@ def waves_at_station(
             continue
         sent = _radiated(source, azimuth_deg, float(rays.takeoff_deg), isotropic_shear)
         motion = _arriving(sent, phase[0], float(rays.incidence_deg), back_azimuth_deg, site, medium)
-        time_s, weight = float(rays.time_s), strength
-        if phase.endswith(("mP", "mS")):
-            # A longer way spreads more, and steep reflections are weak.
-            weight *= (waves[phase[0]][0].travel_time_s / time_s) ** 2
+        time_s = float(rays.time_s)
+        first_s = waves[phase[0]][0].travel_time_s if waves[phase[0]] else time_s
+        weight = strength * _later_weight(first_s / time_s, phase, float(rays.ray_parameter_s_km), medium)
         waves[phase[0]].append(Wave(phase=phase, travel_time_s=time_s, motion=weight * motion))
     return {kind: _distinct(branch) for kind, branch in waves.items()}
 
@@ -75,6 +75,17 @@ def _branch_weights(generator: np.random.Generator) -> dict[str, float]:
         "Sn": 0.5 * refraction,
         "SmS": reflection,
     }
+
+
+def _later_weight(time_ratio: float, phase: str, ray_parameter_s_km: float, medium: Medium) -> float:
+    """How much of a later branch arrives.
+
+    Its longer way spreads more and, along soft ground, is attenuated more: the cube stands in for both.
+    Moho reflections are weak before the critical angle.
+    """
+    mantle_km_s = float(medium.model.velocity_km_s(medium.model.depth_km[-1], phase))
+    steep = phase.endswith(("mP", "mS")) and ray_parameter_s_km * mantle_km_s < 1.0
+    return time_ratio**3 * (PRECRITICAL if steep else 1.0)
 
 
 def _distinct(branch: list[Wave]) -> list[Wave]:
@@ -207,7 +218,8 @@ def _reflectivity(
     if kind == "P":
         _place(series, *_conversions(scattering, waves, separation_s), rate_hz)
     early = _coda_amplitude(kind, scattering, generator, pulse, num_samples)
-    coda = coda_spectrum(scattering, kind, generator, early, branch[0].travel_time_s, num_samples, rate_hz)
+    lapse_s = separation_s if kind == "P" else branch[0].travel_time_s
+    coda = coda_spectrum(scattering, kind, generator, early, lapse_s, num_samples, rate_hz)
     return fft.rfft(series, axis=-1) + coda
 
 
@@ -234,7 +246,7 @@ def _coda_amplitude(
     response = fft.irfft(pulse, n=num_samples)
     peak_to_norm = np.abs(response).max() / max(float(np.sqrt(np.sum(response**2))), 1e-300)
     fraction = scattering.p_coda if kind == "P" else scattering.s_coda
-    shares = np.array([0.75, 0.45, 0.45] if kind == "P" else [0.5, 0.75, 0.75])
+    shares = np.array([0.75, 0.45, 0.45] if kind == "P" else [0.42, 0.75, 0.75])
     shares = shares * np.exp(generator.normal(0.0, 0.15, 3))
     return 2.0 * MEAN_RADIATION[kind] * fraction * peak_to_norm * shares
 

@@ -19,7 +19,7 @@ RATE_HZ = 100.0
 
 @pytest.fixture(scope="module")
 def records():
-    return synthesize_records(SynthesisConfig(), seed=11, num_events=80)
+    return synthesize_records(SynthesisConfig(), seed=11, num_events=60)
 
 
 def _same(left, right) -> bool:
@@ -56,7 +56,7 @@ def test_records_are_complete(records):
         if record.arrivals:
             assert not record.arrival_s("S") <= record.arrival_s("P")
             assert {"source_magnitude", "source_depth_km", "path_back_azimuth_deg"} <= set(record.metadata)
-            assert np.isfinite(record.metadata["trace_p_snr_db"])
+            assert record.metadata["trace_p_snr_db"] >= 0.0
         else:
             assert record.metadata["source_type"] == "noise"
     share = [not record.arrivals for record in records]
@@ -113,7 +113,7 @@ def _quiet_scene(seed: int):
 def test_polarity_is_that_of_the_first_motion():
     """Without noise the vertical moves as labelled right after the label and is still before it."""
     right, still = [], []
-    for seed in range(120):
+    for seed in range(100):
         *scene, generator = _quiet_scene(seed)
         motion, arrivals = event_seismogram(
             *scene, generator, origin_s=5.0, num_samples=4000, rate_hz=RATE_HZ
