@@ -74,6 +74,9 @@ def _hide_pieces(
     num_windows, num_tokens = shape
     rank = torch.rand(num_windows, num_tokens + length - 1, generator=generator)
     covered_at = -F.max_pool1d(-rank[:, None], kernel_size=length, stride=1)[:, 0]
-    # Stable: the last piece is trimmed at its end and stays in one part.
+    # Stable: the last piece is trimmed at its end and stays in one part. Half of the masks are turned round,
+    # so that late tokens are hidden as often as early ones.
     order = covered_at.argsort(dim=1, stable=True)
-    return torch.zeros(shape, dtype=torch.bool).scatter_(1, order[:, :num_hidden], True)
+    mask = torch.zeros(shape, dtype=torch.bool).scatter_(1, order[:, :num_hidden], True)
+    turned = torch.rand(num_windows, 1, generator=generator) < 0.5
+    return torch.where(turned, mask.flip(1), mask)

@@ -63,29 +63,32 @@ def log_lines(folder):
 # --- resuming -------------------------------------------------------------------------------------
 
 
+def start(folder, what, step):
+    command = [sys.executable, SCRIPT, folder, what, str(step)]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+
+
 def test_a_run_killed_at_any_step_resumes_to_the_same_bits(uninterrupted, tmp_path):
     step = random.SystemRandom().randint(6, 23)
-    killed = subprocess.run(
-        [sys.executable, SCRIPT, tmp_path, str(step)], capture_output=True, text=True, check=False
-    )
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    with start(tmp_path, "die", step) as process:
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGKILL, errors
     _, result = run(tmp_path)
     assert result.resumed_from == step - step % 5, step
     assert_same_end(tmp_path, uninterrupted)
 
 
 def test_sigterm_finishes_the_step_saves_and_resumes_to_the_same_bits(uninterrupted, tmp_path):
-    with subprocess.Popen(
-        [sys.executable, SCRIPT, tmp_path], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        while process.stdout.readline().strip() != "7":
-            assert process.poll() is None, process.stderr.read()
+    with start(tmp_path, "wait", 7) as process:
+        assert process.stdout.readline() == "waiting\n", process.stderr.read()
         process.send_signal(signal.SIGTERM)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate("\n", timeout=60)
     assert process.returncode == 143, errors
     assert "stopped by SIGTERM" in " ".join(errors.split())
     _, result = run(tmp_path)
-    assert 7 <= result.resumed_from < 24
+    # The signal came between two steps: the one that follows is finished and saved.
+    assert result.resumed_from == 8
     assert_same_end(tmp_path, uninterrupted)
     steps = [line["step"] for line in log_lines(tmp_path) if "loss" in line]
     assert steps == list(range(1, 25))

@@ -1,4 +1,4 @@
-"""A small training run that tests start as a process: `python training_run.py FOLDER [DIE_AT_STEP]`."""
+"""A small training run that tests start as a process: `python training_run.py FOLDER die|wait STEP`."""
 
 import os
 import signal
@@ -62,14 +62,15 @@ class Loader:
         )
 
 
-def main(folder, die_at_step):
+def main(folder, what, at_step):
     def on_step(step, figures):
-        print(step, flush=True)
-        if step == die_at_step:
+        if step == at_step and what == "die":
             os.kill(os.getpid(), signal.SIGKILL)
+        if step == at_step and what == "wait":
+            print("waiting", flush=True)
+            sys.stdin.readline()
 
-    objective = Objective()
-    train(objective, Loader(), CONFIG, folder, validate=validation_loss, on_step=on_step)
+    train(Objective(), Loader(), CONFIG, folder, validate=validation_loss, on_step=on_step)
 
 
 def validation_loss(objective):
@@ -78,4 +79,4 @@ def validation_loss(objective):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 0)
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))

@@ -1,0 +1,109 @@
+import numpy as np
+import obspy
+import pytest
+from seisfm.data.records import Record
+from seisfm.data.seisbench_format import write_seisbench
+from seisfm.data.sources import JoinedRecords, SourceConfig, load_all, load_records
+from seisfm.data.synthesis import SynthesisConfig, synthesize_records
+
+
+def make_records(prefix, count):
+    generator = np.random.default_rng(1)
+    return [
+        Record(
+            record_id=f"{prefix}{number}",
+            waveform=generator.standard_normal((3, 500)).astype(np.float32),
+            component_names=("Z", "N", "E"),
+            sampling_rate_hz=100.0,
+        )
+        for number in range(count)
+    ]
+
+
+@pytest.fixture
+def archive(tmp_path):
+    """Two stations over eleven minutes, from 12:58:00 on."""
+    start = obspy.UTCDateTime(2020, 1, 1, 12, 58)
+    stream = obspy.Stream()
+    for station in ("AAA", "BBB"):
+        header = {"network": "XX", "station": station, "channel": "HHZ", "starttime": start}
+        header["sampling_rate"] = 20.0
+        stream += obspy.Trace(np.arange(660 * 20, dtype=np.int32) % 1000, header)
+    folder = tmp_path / "archive"
+    folder.mkdir()
+    stream.write(folder / "day.mseed", format="MSEED")
+    return folder
+
+
+def test_joined_records_are_all_parts_in_order():
+    parts = [make_records("a", 3), [], make_records("b", 2)]
+    joined = JoinedRecords(parts)
+    assert len(joined) == 5
+    assert [record.record_id for record in joined] == ["a0", "a1", "a2", "b0", "b1"]
+    assert joined[-1].record_id == "b1" and [r.record_id for r in joined[2:4]] == ["a2", "b0"]
+    with pytest.raises(IndexError):
+        joined[5]
+    assert len(JoinedRecords([])) == 0
+
+
+def test_synthetic_records_are_those_of_the_generator():
+    synthesis = SynthesisConfig(duration_s=(40.0, 45.0), stations_per_event=(1, 1))
+    records, skipped = load_records(SourceConfig(kind="synthetic", num_events=2, seed=5, synthesis=synthesis))
+    expected = synthesize_records(synthesis, 5, 2)
+    assert not skipped and [r.record_id for r in records] == [r.record_id for r in expected]
+    np.testing.assert_array_equal(records[0].waveform, expected[0].waveform)
+
+
+def test_a_path_may_hold_a_variable(tmp_path, monkeypatch):
+    write_seisbench(make_records("a", 2), tmp_path / "set")
+    monkeypatch.setenv("SEISMIC_DATA", str(tmp_path))
+    records, _ = load_records(SourceConfig(kind="seisbench", path="$SEISMIC_DATA/set"))
+    assert len(records) == 2
+
+
+def test_an_archive_is_cut_into_the_same_pieces_of_time_at_every_station(archive):
+    records, skipped = load_records(SourceConfig(kind="archive", path=str(archive)))
+    assert not skipped
+    lengths = [(r.station_id, r.waveform.shape[1] / 20) for r in records]
+    assert lengths == [(f"XX.{name}.", length) for name in ("AAA", "BBB") for length in (120, 300, 240)]
+    events = [r.event_id for r in records]
+    assert events[:3] == events[3:] and len(set(events)) == 3
+    assert len({r.record_id for r in records}) == 6
+    joined = np.concatenate([r.waveform for r in records[:3]], axis=1)
+    np.testing.assert_array_equal(joined[0], np.arange(660 * 20) % 1000)
+    assert [r.start_time % 300 for r in records[:3]] == [180.0, 0.0, 0.0]
+    assert not records[0].labelled_phases
+
+
+def test_several_sources_are_joined(archive, tmp_path):
+    write_seisbench(make_records("a", 2), tmp_path / "set")
+    sources = [
+        SourceConfig(kind="archive", path=str(archive), piece_s=3600.0),
+        SourceConfig(kind="seisbench", path=str(tmp_path / "set")),
+    ]
+    records, skipped = load_all(sources)
+    assert len(records) == 6 and not skipped
+
+
+def test_no_source_and_no_record_is_an_error():
+    with pytest.raises(ValueError, match=r"the sources \[\] gave no record"):
+        load_all([])
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"kind": "tape"}, r"the kind of a source must be one of .*archive.*, found 'tape'"),
+        ({"kind": "synthetic"}, "a synthetic source needs num_events of at least 1, found 0"),
+        ({"kind": "archive"}, "a source of kind archive needs a path"),
+        ({"kind": "archive", "path": "x", "piece_s": 0.0}, "piece_s must be positive"),
+    ],
+)
+def test_sources_that_make_no_sense_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        SourceConfig(**settings)
+
+
+def test_a_path_without_data_is_named():
+    with pytest.raises(FileNotFoundError, match=r"no data at /no/such/place .*check the path"):
+        load_records(SourceConfig(kind="seisbench", path="/no/such/place"))
