@@ -144,7 +144,7 @@ def _about_station(stations: pd.DataFrame, station_id: str, skipped: list[Skippe
     return {f"station_{name}": float(rows.iloc[0][name]) for name in names if not pd.isna(rows.iloc[0][name])}
 
 
-def _about_event(event: Mapping[Any, Any] | None, about_station: Mapping[str, Any]) -> dict[str, Any]:
+def _about_event(event: Mapping[Any, Any] | None, about_station: dict[str, Any]) -> dict[str, Any]:
     """What is known of the source and of the path to a station, under SeisBench's names."""
     if event is None:
         return {}

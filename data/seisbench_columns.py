@@ -6,7 +6,7 @@ import calendar
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -197,7 +197,12 @@ def encode_columns(rows: Sequence[Mapping[str, Any]]) -> tuple[pd.DataFrame, dic
 
 def decode_row(row: Mapping[str, str], kinds: Mapping[str, str]) -> dict[str, Any]:
     """One row of `encode_columns`, as it was."""
-    decoders = {"text": str, "float": float, "int": json.loads, "json": json.loads}
+    decoders: dict[str, Callable[[str], Any]] = {
+        "text": str,
+        "float": float,
+        "int": json.loads,
+        "json": json.loads,
+    }
     return {key: decoders[kinds.get(key, "text")](cell) for key, cell in row.items() if cell != ""}
 
 

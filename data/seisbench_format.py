@@ -42,7 +42,8 @@ class _Chunk:
 
     name: str
     waveforms: Path
-    metadata: pd.DataFrame
+    columns: dict[str, np.ndarray]
+    num_rows: int
     data_format: dict[str, Any]
     kinds: dict[str, str] | None
 
@@ -67,8 +68,8 @@ class SeisBenchDataset(Sequence[Record]):
         self._labelled = None if labelled_phases is None else frozenset(labelled_phases)
         self._chunks = [_open_chunk(self.path, name) for name in _chunk_names(self.path)]
         self._files: dict[Path, h5py.File] = {}
-        self._places = [(chunk, row) for chunk in self._chunks for row in range(len(chunk.metadata))]
-        columns = dict.fromkeys(column for chunk in self._chunks for column in chunk.metadata.columns)
+        self._places = [(chunk, row) for chunk in self._chunks for row in range(chunk.num_rows)]
+        columns = dict.fromkeys(column for chunk in self._chunks for column in chunk.columns)
         self._phases = [found["phase"] for column in columns if (found := ARRIVAL_COLUMN.match(column))]
 
     def __len__(self) -> int:
@@ -166,7 +167,8 @@ def _open_chunk(path: Path, name: str) -> _Chunk:
     return _Chunk(
         name=name,
         waveforms=waveforms,
-        metadata=table,
+        columns={str(name): column.to_numpy() for name, column in table.items()},
+        num_rows=len(table),
         data_format=found | {"dimension_order": order},
         kinds=kinds,
     )
@@ -194,7 +196,7 @@ def _read_inferred(path: Path) -> pd.DataFrame:
 
 def _row(chunk: _Chunk, number: int) -> dict[str, Any]:
     """What a row says, empty cells left out, in Python's own types."""
-    cells = {str(key): column.iat[number] for key, column in chunk.metadata.items()}
+    cells = {name: column[number] for name, column in chunk.columns.items()}
     if chunk.kinds is not None:
         return decode_row(cells, chunk.kinds)
     return {

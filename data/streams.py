@@ -193,14 +193,10 @@ def _pieces(trace: obspy.Trace, max_gap_s: float, skipped: list[Skipped]) -> lis
         reason = f"{num_bad} of {len(trace)} samples are NaN or infinite: taken as missing"
         skipped.append(Skipped(_name(trace), reason))
     observed &= finite
-    places = np.flatnonzero(observed)
-    if not len(places):
-        skipped.append(Skipped(_name(trace), "no sample is observed: all are NaN or masked"))
-        return []
     rate_hz = trace.stats.sampling_rate
-    breaks = np.flatnonzero(np.diff(places) - 1 > max_gap_s * rate_hz)
-    firsts = places[np.concatenate([[0], breaks + 1])]
-    lasts = places[np.concatenate([breaks, [-1]])]
+    stretches = _stretches(observed, max_gap_s * rate_hz)
+    if not stretches:
+        skipped.append(Skipped(_name(trace), "no sample is observed: all are NaN or masked"))
     return [
         _Piece(
             item=_name(trace),
@@ -209,8 +205,18 @@ def _pieces(trace: obspy.Trace, max_gap_s: float, skipped: list[Skipped]) -> lis
             samples=samples[first : last + 1],
             observed=observed[first : last + 1],
         )
-        for first, last in zip(firsts.tolist(), lasts.tolist(), strict=True)
+        for first, last in stretches
     ]
+
+
+def _stretches(observed: np.ndarray, max_gap_samples: float) -> list[tuple[int, int]]:
+    """First and last observed sample of each part, where parts are separated by gaps that are too long."""
+    steps = np.diff(np.concatenate([[False], observed, [False]]).view(np.int8))
+    firsts, ends = np.flatnonzero(steps == 1), np.flatnonzero(steps == -1)
+    long = firsts[1:] - ends[:-1] > max_gap_samples
+    starts = np.concatenate([firsts[:1], firsts[1:][long]])
+    lasts = np.concatenate([ends[:-1][long], ends[-1:]]) - 1
+    return list(zip(starts.tolist(), lasts.tolist(), strict=True))
 
 
 def _segments(pieces: list[_Piece], rate_hz: float, max_gap_s: float) -> list[list[_Piece]]:
