@@ -103,7 +103,7 @@ def synthesize_event(config: SynthesisConfig, seed: int, index: int) -> list[Rec
     start_time = EPOCH_2020_S + 300.0 * index
     medium = random_medium(generator)
     if generator.random() < config.noise_share:
-        site = _site(config, generator, f"SY.N{index:05d}.", 0.0, 0.0, 10.0)
+        site = _site(config, generator, f"SY.{generator.integers(100000):05d}.", 0.0, 0.0, 10.0)
         return [
             _record(config, generator, event_id, site, start_time, _Signal.nothing(config, generator), {})
         ]
@@ -175,7 +175,7 @@ def _sites(config: SynthesisConfig, generator: np.random.Generator, source: Sour
         distance_km = float(
             np.clip(scale_km * np.exp(generator.normal(0.0, 0.4)), 0.3, 1.3 * config.distance_km[1])
         )
-        name = f"SY.{generator.integers(36**4):05d}."
+        name = f"SY.{generator.integers(100000):05d}."
         sites.append(_site(config, generator, name, source.latitude_deg, source.longitude_deg, distance_km))
     return sites
 
