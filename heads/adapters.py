@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from peft import PeftModel
@@ -10,6 +12,18 @@ from peft.utils import get_peft_model_state_dict
 from transformers import PreTrainedModel
 
 from .model_folder import ADAPTER_SETTINGS, ADAPTER_WEIGHTS, ModelError, ModelFolder, check_weights
+
+
+@contextmanager
+def quiet_peft() -> Iterator[None]:
+    """Without two of PEFT's warnings.
+
+    Of missing weights, which `put_adapter` refuses by itself; and of an old name in transformers.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Found missing adapter keys")
+        warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated")
+        yield
 
 
 def find_base(folder: ModelFolder) -> ModelFolder:
@@ -55,9 +69,7 @@ def put_adapter(model: PreTrainedModel, folder: ModelFolder) -> PeftModel:
     Raises ModelError unless every weight of the adapter finds its place and every place its weight.
     """
     weights = folder.weights(ADAPTER_WEIGHTS)
-    with warnings.catch_warnings():
-        # PEFT only warns of missing weights; the comparison below refuses them.
-        warnings.filterwarnings("ignore", message="Found missing adapter keys")
+    with quiet_peft():
         try:
             adapted = PeftModel.from_pretrained(model, str(Path(folder.path)))
         except (RuntimeError, ValueError, TypeError) as error:

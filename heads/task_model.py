@@ -69,6 +69,7 @@ class SeismicTaskModel(PreTrainedModel):
     batch, whatever its rate.
     """
 
+    config: SeismicTaskConfig
     config_class = SeismicTaskConfig
     base_model_prefix = ""
     main_input_name = "waveform"
@@ -91,7 +92,7 @@ class SeismicTaskModel(PreTrainedModel):
         if isinstance(module, Head):
             module.init_prior()
         else:
-            init_module(module, self.config.encoder.initializer_range)
+            init_module(module, self.encoder.config.initializer_range)
 
     @property
     def contract(self) -> InputContract:
@@ -123,9 +124,10 @@ class SeismicTaskModel(PreTrainedModel):
         features = self.encoder(batch)
         total = features.tokens.new_zeros((), dtype=features.log_gain.dtype)
         logs: dict[str, Tensor] = {}
+        weights = self.config.loss_weights or {}
         for name, head in self._each_head():
             loss, figures = head.loss(head(features), batch, features)
-            total = total + self.config.loss_weights.get(name, 1.0) * loss
+            total = total + weights.get(name, 1.0) * loss
             logs |= {f"{name}_{figure}": value for figure, value in figures.items()}
         return total, logs
 

@@ -1,0 +1,158 @@
+"""Training a task model on labelled records, and keeping what does best on others."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..data.augmentation import AugmentationConfig
+from ..data.batch import WaveformBatch
+from ..data.loader import WindowLoader
+from ..data.records import Record
+from ..data.windows import WindowConfig, fixed_windows
+from ..foundation.processes import this_process
+from ..foundation.training import TrainingConfig, train
+from ..heads.task_model import SeismicTaskModel
+from .methods import TunableModel
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledRecords:
+    """The records of a run: those that are learned from, those that choose the best weights, and noise.
+
+    noise: records without arrivals whose waveforms are mixed into the training windows.
+    """
+
+    train: Sequence[Record]
+    validation: Sequence[Record]
+    noise: Sequence[Record] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitConfig:
+    """How labelled records become windows and windows train a model.
+
+    validation_windows: fixed windows that are scored at every checkpoint.
+    """
+
+    windows: WindowConfig
+    augmentation: AugmentationConfig | None
+    training: TrainingConfig
+    validation_windows: int
+    seed: int
+
+
+class TaskObjective(nn.Module):
+    """A task model as the training loop wants it: a batch in, its loss out."""
+
+    def __init__(self, model: SeismicTaskModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, batch: WaveformBatch) -> tuple[Tensor, dict[str, Tensor]]:
+        """The weighted sum of the heads' losses, and their figures."""
+        return self.model.compute_loss(batch)
+
+
+class Validation:
+    """The losses of a model on fixed windows that it does not learn from."""
+
+    def __init__(self, records: Sequence[Record], config: FitConfig) -> None:
+        windows_per_record = math.ceil(config.validation_windows / len(records))
+        num_records = math.ceil(config.validation_windows / windows_per_record)
+        # Evenly from all sources, which stand one after the other.
+        chosen = [records[i * len(records) // num_records] for i in range(num_records)]
+        self.batches = fixed_windows(
+            chosen, config.windows, config.seed, windows_per_record, config.training.batch_size
+        )
+
+    @property
+    def num_windows(self) -> int:
+        """Windows that are scored."""
+        return sum(len(batch) for batch in self.batches)
+
+    @torch.no_grad()
+    def score(self, objective: nn.Module) -> dict[str, float]:
+        """The mean over all windows of the loss and of the heads' figures."""
+        device = next(objective.parameters()).device
+        was_training = objective.training
+        objective.eval()
+        sums: dict[str, float] = defaultdict(float)
+        for batch in self.batches:
+            loss, logs = objective(batch.to(device))
+            for name, value in {"loss": loss, **logs}.items():
+                sums[name] += float(value) * len(batch) / self.num_windows
+        objective.train(was_training)
+        return dict(sums)
+
+
+def fit(
+    tunable: TunableModel,
+    records: LabelledRecords,
+    config: FitConfig,
+    output_dir: Path,
+    *,
+    settings: Mapping[str, Any],
+    resume: bool = True,
+) -> dict[str, Any]:
+    """Train a model; it ends with the weights of its best validation. Returns the run's figures.
+
+    settings: the whole run's; a checkpoint of a run with other settings is refused.
+
+    Raises ValueError where no validation window has a label, and what `train` raises.
+    """
+    process = this_process()
+    objective = TaskObjective(tunable.model)
+    validation = Validation(records.validation, config)
+    at_start = validation.score(objective)
+    if not any(value for name, value in at_start.items() if name.endswith("labelled_share")):
+        raise ValueError(
+            f"none of the {validation.num_windows} validation windows has a label of "
+            f"{list(tunable.model.heads)}: no weights could be called the best; give labelled records"
+        )
+    loader = WindowLoader(
+        records.train,
+        config.windows,
+        config.augmentation,
+        config.training.batch_size,
+        config.seed,
+        rank=process.process_index,
+        world_size=process.num_processes,
+        noise_records=records.noise,
+    )
+    result = train(
+        objective,
+        loader,
+        config.training,
+        output_dir,
+        validate=validation.score,
+        resume=resume,
+        settings=settings,
+    )
+    best = result.best
+    best.copy_to(objective)  # type: ignore[union-attr]  # there is one wherever there is a validation
+    tunable.model.eval()
+    training = config.training
+    windows_per_step = training.batch_size * training.gradient_accumulation_steps * process.num_processes
+    return {
+        "validation": best.scores,  # type: ignore[union-attr]
+        "validation_at_start": at_start,
+        "num_validation_windows": validation.num_windows,
+        "num_train_records": len(records.train),
+        "num_trainable": tunable.num_trainable,
+        "num_parameters": tunable.num_parameters,
+        "method": tunable.method.kind,
+        "steps": result.steps,
+        "windows_seen": result.steps * windows_per_step,
+        "windows_per_s": result.windows_per_s,
+        "wall_time_s": result.wall_time_s,
+        "device": str(process.device),
+        "num_processes": process.num_processes,
+    }

@@ -1,0 +1,165 @@
+"""A fine-tuning run, from its configuration to a saved model with its scores."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ..configs.loader import as_plain
+from ..data.augmentation import AugmentationConfig
+from ..data.records import Record, Skipped, split_by_event
+from ..data.sources import SourceConfig, load_all
+from ..data.windows import WindowConfig
+from ..eval.report import to_json, write_atomically
+from ..foundation.contract import InputContract
+from ..foundation.model import SeismicConfig
+from ..foundation.processes import this_process
+from ..foundation.training import TrainingConfig
+from ..heads.model_folder import ModelFolder
+from .adapters import save_adapter, save_model
+from .fit import FitConfig, LabelledRecords, fit
+from .methods import MethodConfig, TunableModel, apply_method
+from .start import StartingModel, model_on_base, new_model
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinetuneConfig:
+    """All of a fine-tuning run.
+
+    output_dir: where the model or adapter, its scores, logs and checkpoints go.
+    train, valid: sources of labelled records. Without `valid`, `validation_fraction` of the events of `train`
+        are held out. The best weights are those of the lowest validation loss.
+    noise: sources of records without arrivals, mixed into the training windows.
+    base, revision: a pretrained encoder or a task model, folder or hub id. Without one the model starts from
+        random weights, with the encoder that `size`, `architecture` and `contract` describe.
+    heads: settings by head; `{}` for a head's defaults. loss_weights: of each in the sum.
+    seed: of new weights, the split, the order of the data and the validation windows.
+    """
+
+    output_dir: str
+    train: tuple[SourceConfig, ...]
+    valid: tuple[SourceConfig, ...] = ()
+    noise: tuple[SourceConfig, ...] = ()
+    base: str | None = None
+    revision: str | None = None
+    size: str = "tiny"
+    architecture: dict[str, Any] = field(default_factory=dict)
+    contract: InputContract = field(default_factory=InputContract)
+    heads: dict[str, dict[str, Any]] = field(default_factory=lambda: {"picking": {}, "detection": {}})
+    loss_weights: dict[str, float] = field(default_factory=dict)
+    method: MethodConfig = field(default_factory=MethodConfig)
+    windows: WindowConfig = field(default_factory=WindowConfig)
+    augmentation: AugmentationConfig | None = field(default_factory=AugmentationConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    validation_fraction: float = 0.1
+    validation_windows: int = 256
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.validation_fraction < 1.0:
+            raise ValueError(
+                f"validation_fraction must lie between 0 and 1, found {self.validation_fraction}"
+            )
+        if self.validation_windows < 1:
+            raise ValueError(f"validation_windows must be at least 1, found {self.validation_windows}")
+        if self.base is None and (self.method.is_adapter or self.method.kind == "head"):
+            raise ValueError(
+                f"method {self.method.kind} trains a part of a pretrained model: give it as base, or use full"
+            )
+
+    def fit_config(self) -> FitConfig:
+        """The part that says how records train a model."""
+        return FitConfig(
+            windows=self.windows,
+            augmentation=self.augmentation,
+            training=self.training,
+            validation_windows=self.validation_windows,
+            seed=self.seed,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinetuneResult:
+    """Where the model was saved, what the run says of it, and the model itself."""
+
+    output_dir: Path
+    metrics: dict[str, Any]
+    tunable: TunableModel
+
+
+def finetune(config: FinetuneConfig, *, resume: bool = True) -> FinetuneResult:
+    """Teach a model to answer from labelled records, and save it.
+
+    Writes into `output_dir`: the model (`config.json`, `model.safetensors`) or the adapter with its heads
+    (`adapter_config.json`, `adapter_model.safetensors`, `config.json`), `training.yaml`, `metrics.json`,
+    `skipped.csv`, and what `train` writes. A run that was stopped goes on from its newest checkpoint.
+    """
+    process = this_process()
+    records, skipped = _records(config)
+    started = _start(config)
+    tunable = apply_method(started.model, config.method)
+    settings = {k: v for k, v in as_plain(asdict(config)).items() if k not in ("output_dir", "training")}
+    output_dir = Path(config.output_dir)
+    metrics = fit(tunable, records, config.fit_config(), output_dir, settings=settings, resume=resume)
+    metrics |= {"inherited_heads": list(started.inherited_heads), "num_skipped": len(skipped)}
+    if process.is_main_process:
+        save_run(tunable, started.base, output_dir, config, metrics, skipped)
+    process.wait_for_everyone()
+    return FinetuneResult(output_dir=output_dir, metrics=metrics, tunable=tunable)
+
+
+def save_run(
+    tunable: TunableModel,
+    base: ModelFolder | None,
+    folder: Path,
+    config: object,
+    metrics: dict[str, Any],
+    skipped: Sequence[Skipped],
+) -> None:
+    """Write what a run has made: the model or adapter, and beside it how it came about."""
+    if tunable.peft is not None and base is not None:
+        save_adapter(tunable, folder, base)
+    else:
+        save_model(tunable.model, folder)
+    settings = as_plain(asdict(config))  # type: ignore[call-overload]
+    write_atomically(folder / "training.yaml", yaml.safe_dump(settings, sort_keys=False))
+    write_atomically(folder / "metrics.json", to_json(metrics))
+    table = io.StringIO()
+    csv.writer(table).writerows([("item", "reason"), *((item.item, item.reason) for item in skipped)])
+    write_atomically(folder / "skipped.csv", table.getvalue())
+
+
+def _start(config: FinetuneConfig) -> StartingModel:
+    if config.base is not None:
+        return model_on_base(config.base, config.heads, config.loss_weights, config.seed, config.revision)
+    encoder = SeismicConfig.of_size(config.size, config.contract, **config.architecture)
+    return new_model(encoder, config.heads, config.loss_weights, config.seed)
+
+
+def _records(config: FinetuneConfig) -> tuple[LabelledRecords, list[Skipped]]:
+    train, skipped = load_all(config.train)
+    noise, more = load_all(config.noise) if config.noise else ((), [])
+    skipped = skipped + more
+    if config.valid:
+        validation, more = load_all(config.valid)
+        return LabelledRecords(train=train, validation=validation, noise=noise), skipped + more
+    sides = _split(train, config)
+    return LabelledRecords(train=sides["train"], validation=sides["validation"], noise=noise), skipped
+
+
+def _split(records: Sequence[Record], config: FinetuneConfig) -> dict[str, list[Record]]:
+    fractions = {"train": 1.0 - config.validation_fraction, "validation": config.validation_fraction}
+    sides = split_by_event(records, fractions, config.seed)
+    empty = [side for side, part in sides.items() if not part]
+    if empty:
+        raise ValueError(
+            f"the split by event leaves nothing for {empty} of {len(records)} records: give `valid`, more "
+            f"events, or another validation_fraction (found {config.validation_fraction})"
+        )
+    return sides

@@ -1,0 +1,75 @@
+"""What a fine-tuning run begins with: a pretrained encoder, a model that already has heads, or neither."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from ..foundation.contract import InputContract
+from ..foundation.model import SeismicConfig
+from ..heads.model_folder import ModelError, ModelFolder
+from ..heads.task_model import SeismicTaskConfig, SeismicTaskModel, encoder_weights, task_config
+
+Heads = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class StartingModel:
+    """A model before its fine-tuning.
+
+    base: where its weights are from, None for random ones.
+    inherited_heads: heads that the base has taught already; the others begin at random.
+    """
+
+    model: SeismicTaskModel
+    base: ModelFolder | None
+    inherited_heads: tuple[str, ...]
+
+
+def new_model(
+    encoder: SeismicConfig, heads: Heads, loss_weights: Mapping[str, float], seed: int
+) -> StartingModel:
+    """A model with random weights that depend on the seed alone."""
+    torch.manual_seed(seed)
+    config = SeismicTaskConfig(encoder=encoder, heads=dict(heads), loss_weights=dict(loss_weights))
+    return StartingModel(SeismicTaskModel(config), None, ())
+
+
+def model_on_base(
+    base: str, heads: Heads, loss_weights: Mapping[str, float], seed: int, revision: str | None = None
+) -> StartingModel:
+    """A model on top of a pretrained encoder or task model.
+
+    base: a folder or a hub id. A head that the base has with the same settings goes on from there.
+
+    Raises FileNotFoundError, ContractError and ModelError as `load_model` does.
+    """
+    folder = ModelFolder.find(base, revision)
+    encoder, base_heads = _base_config(folder)
+    started = new_model(encoder, heads, loss_weights, seed)
+    config = started.model.config
+    own_heads = config.heads or {}
+    inherited = tuple(name for name, settings in own_heads.items() if base_heads.get(name) == settings)
+    fresh = {name: t for name, t in started.model.state_dict().items() if name.startswith("heads.")}
+    known = {
+        name: tensor
+        for name, tensor in folder.weights().items()
+        if name.startswith(tuple(f"heads.{head}." for head in inherited))
+    }
+    weights = fresh | known | encoder_weights(folder)
+    return StartingModel(SeismicTaskModel.with_weights(config, weights, folder.source), folder, inherited)
+
+
+def _base_config(folder: ModelFolder) -> tuple[SeismicConfig, dict[str, Any]]:
+    """The encoder's configuration and the settings of the heads of a base."""
+    if folder.is_adapter:
+        raise ModelError(f"the base {folder.source} is an adapter: merge it into a model first")
+    settings = folder.settings()
+    if settings.get("model_type") != SeismicConfig.model_type:
+        config = task_config(folder)
+        return config.encoder, config.heads  # type: ignore[return-value]
+    InputContract.from_dict(settings.get("input_contract"), source=folder.source)
+    return SeismicConfig(**settings), {}
