@@ -24,7 +24,7 @@ BEFORE_S = 2.0
 AFTER_S = 5.0
 """Waveform before the origin time and after the last predicted arrival in a record section."""
 
-HIGHPASS_HZ = 1.0
+HIGHPASS_HZ = 2.0
 """Record sections are shown above this frequency, below which broad-band stations show only the sea."""
 
 _EVENT_TABLE = (
@@ -221,9 +221,9 @@ def _pick_s(arrivals: pd.DataFrame, station: dict, phase: str, origin_s: float) 
 def _station_table(catalog: Catalog, picks: PickTable, stations: pd.DataFrame) -> pd.DataFrame:
     """One row a station of the table or of the picks: P, S, and the associated share."""
     codes = (stations["network"] + "." + stations["station"]).tolist()
-    found = picks.frame["station_id"].str.rpartition(".")[0]
+    found = _without_location(picks.frame["station_id"])
     names = sorted(set(codes) | set(found))
-    used = catalog.arrivals["station_id"].str.rpartition(".")[0].value_counts()
+    used = _without_location(catalog.arrivals["station_id"]).value_counts()
     phase = picks.frame["phase"].str[:1]
     return pd.DataFrame(
         {
@@ -233,6 +233,10 @@ def _station_table(catalog: Catalog, picks: PickTable, stations: pd.DataFrame) -
             "associated": [int(used.get(name, 0)) for name in names],
         }
     )
+
+
+def _without_location(station_id: pd.Series) -> pd.Series:
+    return station_id.str.replace(r"\.[^.]*$", "", regex=True)
 
 
 def _left_out(report: Report, skipped: Sequence[Skipped], errors: Sequence[Skipped]) -> None:

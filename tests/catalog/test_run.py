@@ -86,7 +86,7 @@ def test_the_second_run_only_reads(made, picker):
     pd.testing.assert_frame_equal(second.catalog.events, first.catalog.events)
 
 
-def test_noise_gives_an_empty_catalog_with_a_report(made, picker):
+def test_one_station_gives_an_empty_catalog_with_a_report(made, picker):
     (Path(made.archive) / "notes.txt").write_text("a file that is no waveform")
     quiet = dataclasses.replace(made, station_ids=("XX.ST00.",))
     run = run_catalog(quiet, picker)
@@ -109,6 +109,7 @@ def test_every_shipped_configuration_loads(path):
     assert load_config(CatalogConfig, path).picker.refine
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not ICELAND.is_dir(), reason=f"no {ICELAND}: set SEISFM_DATA to the real data")
 def test_five_real_minutes_of_hengill(picker, tmp_path):
     """20 stations, 100 and 200 Hz; at least four events are seen by most of them."""
@@ -118,6 +119,7 @@ def test_five_real_minutes_of_hengill(picker, tmp_path):
         stations=str(ICELAND / "stations.csv"),
         velocity_model=str(ICELAND / "velocity_model.txt"),
         output_dir=str(tmp_path / "out"),
+        max_record_sections=2,
         show_progress=False,
     )
     run = run_catalog(config, picker)
