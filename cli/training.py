@@ -54,7 +54,7 @@ def finetune(
     from ..finetune.run import FinetuneConfig
     from ..finetune.run import finetune as run
 
-    overrides = [*(changes or ()), *([f"method.name={method}"] if method else [])]
+    overrides = [*(changes or ()), *([f"method.kind={method}"] if method else [])]
     result = run(load_config(FinetuneConfig, config, overrides))
     return Outcome(
         numbers={"output_dir": result.output_dir, **result.metrics},
