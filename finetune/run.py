@@ -101,8 +101,8 @@ def finetune(config: FinetuneConfig, *, resume: bool = True) -> FinetuneResult:
     `skipped.csv`, and what `train` writes. A run that was stopped goes on from its newest checkpoint.
     """
     process = this_process()
-    records, skipped = _records(config)
     started = _start(config)
+    records, skipped = _records(config)
     tunable = apply_method(started.model, config.method)
     settings = {k: v for k, v in as_plain(asdict(config)).items() if k not in ("output_dir", "training")}
     output_dir = Path(config.output_dir)

@@ -72,6 +72,10 @@ def put_adapter(model: PreTrainedModel, folder: ModelFolder) -> PeftModel:
     with quiet_peft():
         try:
             adapted = PeftModel.from_pretrained(model, str(Path(folder.path)))
+        except KeyError as error:
+            raise ModelError(
+                f"the adapter {folder.source} lacks the weights {error}: save it again"
+            ) from error
         except (RuntimeError, ValueError, TypeError) as error:
             reason = str(error).splitlines()[0]
             raise ModelError(f"the adapter {folder.source} does not fit its model ({reason})") from error
