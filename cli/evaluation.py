@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .outcome import Outcome, command, skipped_lines, skipped_numbers
+
+if TYPE_CHECKING:
+    from ..eval.picking_run import PickingRunConfig
 
 app = typer.Typer(help="Score a model on labelled data.", no_args_is_help=True, rich_markup_mode=None)
 SHOWN = ("picker", "phase", "tolerance_s", "precision", "recall", "f1", "f1_low", "f1_high")
@@ -18,7 +21,19 @@ def add_to(parent: typer.Typer) -> None:
     """Register this module's commands under `seisfm eval`."""
     example = "seisfm eval picks --model MODEL --data test_set --validation valid_set --out scores seed=1"
     command(app, "picks", example)(picks)
+    command(app, "run", "seisfm eval run eval/ncedc.yaml model=MODEL output_dir=scores")(run)
     parent.add_typer(app, name="eval")
+
+
+def run(
+    config: Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped one.")],
+    changes: Annotated[list[str] | None, typer.Argument(help="Settings to change, as key=value.")] = None,
+) -> Outcome:
+    """Score picks as one YAML says: model, test, validation and training records, protocol."""
+    from ..configs.loader import load_config
+    from ..eval.picking_run import PickingRunConfig
+
+    return _scored(load_config(PickingRunConfig, config, changes or ()))
 
 
 def picks(
@@ -35,27 +50,37 @@ def picks(
 ) -> Outcome:
     """Score P and S picks, with a positional dummy and STA/LTA beside the model."""
     from ..configs.loader import load_config
-    from ..data.sources import SourceConfig, load_all
-    from ..eval.picking_protocol import PickingProtocolConfig, evaluate_picking
-    from ..heads.task_model import load_model
+    from ..data.sources import SourceConfig
+    from ..eval.picking_protocol import PickingProtocolConfig
+    from ..eval.picking_run import PickingRunConfig
+
+    def source(folder: Path | None) -> tuple[SourceConfig, ...]:
+        return () if folder is None else (SourceConfig(kind=kind, path=str(folder)),)
 
     protocol = load_config(PickingProtocolConfig, config, changes or ())
-    folders = {"validation_records": validation, "train_records": train}
-    others = {
-        name: load_all([SourceConfig(kind=kind, path=str(folder))])[0]
-        for name, folder in folders.items()
-        if folder is not None
-    }
-    records, skipped = load_all([SourceConfig(kind=kind, path=str(data))])
-    scores = evaluate_picking(load_model(model), records, protocol, **others)
-    scores.write(out)
+    return _scored(
+        PickingRunConfig(
+            model=model,
+            test=source(data),
+            output_dir=str(out),
+            validation=source(validation),
+            train=source(train),
+            protocol=protocol,
+        )
+    )
+
+
+def _scored(config: PickingRunConfig) -> Outcome:
+    from ..eval.picking_run import run_picking_evaluation
+
+    scores, skipped = run_picking_evaluation(config)
     return Outcome(
-        numbers={"out": out, **scores.to_dict(), "unread": skipped_numbers(skipped)},
+        numbers={"out": config.output_dir, **scores.to_dict(), "unread": skipped_numbers(skipped)},
         lines=(
             scores.table[list(SHOWN)].round(3).to_string(index=False),
             scores.leakage.summary(),
             *scores.notes,
             *skipped_lines([*skipped, *scores.skipped]),
-            f"wrote {out}",
+            f"wrote {config.output_dir}",
         ),
     )

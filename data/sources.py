@@ -12,7 +12,7 @@ from typing import overload
 
 from .archive import Archive
 from .phasenet_npz import read_phasenet_npz
-from .records import Record, Skipped
+from .records import Record, Skipped, split_by_event
 from .seisbench_format import SeisBenchDataset
 from .streams import stream_to_records
 from .synthesis import SynthesisConfig, synthesize_records
@@ -28,6 +28,10 @@ class SourceConfig:
         archive (continuous waveforms without labels: an SDS tree or a folder of files).
     path: of all but the synthetic kind; `$NAME` and `~` are filled in.
     synthesis, num_events, seed: of the synthetic kind.
+    licence: of the data, for the cards of the models that learn from them.
+    part, fractions, split_seed: only one side of a split by event, such as `part: train` of
+        `fractions: {train: 0.7, test: 0.3}`. Other sources that name the same fractions and seed get the
+        other sides.
     unit: of an archive's samples.
     piece_s: an archive is cut into records of this length. Those of one piece of time share an `event_id`
         whatever their station, so that a split keeps an earthquake that many stations saw on one side.
@@ -38,6 +42,12 @@ class SourceConfig:
     synthesis: SynthesisConfig = field(default_factory=SynthesisConfig)
     num_events: int = 0
     seed: int = 0
+    licence: str | None = None
+    part: str | None = None
+    fractions: dict[str, float] = field(
+        default_factory=lambda: {"train": 0.7, "validation": 0.1, "test": 0.2}
+    )
+    split_seed: int = 0
     unit: str = "counts"
     piece_s: float = 300.0
 
@@ -48,6 +58,8 @@ class SourceConfig:
             raise ValueError(f"a synthetic source needs num_events of at least 1, found {self.num_events}")
         if self.kind != "synthetic" and not self.path:
             raise ValueError(f"a source of kind {self.kind} needs a path")
+        if self.part is not None and self.part not in self.fractions:
+            raise ValueError(f"part must be one of {sorted(self.fractions)}, found {self.part!r}")
         if self.piece_s <= 0:
             raise ValueError(f"piece_s must be positive, found {self.piece_s}")
 
@@ -82,10 +94,17 @@ class JoinedRecords(Sequence[Record]):
 
 
 def load_records(source: SourceConfig) -> tuple[Sequence[Record], list[Skipped]]:
-    """The records of a source, and what of it could not be used.
+    """The records of a source, or of its part, and what of it could not be used.
 
     Raises FileNotFoundError where its path does not exist.
     """
+    records, skipped = _load_whole(source)
+    if source.part is not None:
+        records = split_by_event(records, source.fractions, source.split_seed)[source.part]
+    return records, skipped
+
+
+def _load_whole(source: SourceConfig) -> tuple[Sequence[Record], list[Skipped]]:
     if source.kind == "synthetic":
         return synthesize_records(source.synthesis, source.seed, source.num_events), []
     if source.kind == "phasenet_npz":

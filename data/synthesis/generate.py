@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
+from multiprocessing import get_context
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,20 +84,38 @@ class SynthesisConfig:
 
 
 def synthesize_records(
-    config: SynthesisConfig, seed: int, num_events: int, progress: Callable[[int], None] | None = None
+    config: SynthesisConfig,
+    seed: int,
+    num_events: int,
+    progress: Callable[[int], None] | None = None,
+    workers: int = 1,
 ) -> list[Record]:
     """Records of random events at random stations, with every label that their physics gives.
 
-    Event i depends on (config, seed, i) alone, not on how many events are made. Metadata carry magnitude,
-    depth, distance, back azimuth, mechanism, source type and SNR under their names with units. `progress` is
-    called with the number of events done.
+    Event i depends on (config, seed, i) alone, not on how many events are made or by how many processes.
+    Metadata carry magnitude, depth, distance, back azimuth, mechanism, source type and SNR under their names
+    with units. `progress` is called with the number of events done.
     """
+    make = partial(synthesize_event, config, seed)
     records: list[Record] = []
-    for index in range(num_events):
-        records += synthesize_event(config, seed, index)
-        if progress is not None:
-            progress(index + 1)
+    with _each_of(make, num_events, workers) as events:
+        for index, event in enumerate(events):
+            records += event
+            if progress is not None:
+                progress(index + 1)
     return records
+
+
+@contextmanager
+def _each_of(
+    make: Callable[[int], list[Record]], number: int, workers: int
+) -> Iterator[Iterator[list[Record]]]:
+    if workers == 1:
+        yield map(make, range(number))
+        return
+    # A forked copy of a process that runs torch's threads can hang; a fresh one cannot.
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        yield pool.map(make, range(number), chunksize=16)
 
 
 def synthesize_event(config: SynthesisConfig, seed: int, index: int) -> list[Record]:

@@ -107,3 +107,17 @@ def test_sources_that_make_no_sense_are_refused(settings, message):
 def test_a_path_without_data_is_named():
     with pytest.raises(FileNotFoundError, match=r"no data at /no/such/place .*check the path"):
         load_records(SourceConfig(kind="seisbench", path="/no/such/place"))
+
+
+def test_parts_of_a_source_share_no_event_and_are_the_whole_together():
+    whole = SourceConfig(kind="synthetic", num_events=12, seed=3)
+    fractions = {"train": 0.5, "test": 0.5}
+    parts = [
+        load_records(SourceConfig(kind="synthetic", num_events=12, seed=3, part=name, fractions=fractions))[0]
+        for name in fractions
+    ]
+    events = [{record.event_id for record in part} for part in parts]
+    assert events[0] and events[1] and not events[0] & events[1]
+    assert len(parts[0]) + len(parts[1]) == len(load_records(whole)[0])
+    with pytest.raises(ValueError, match=r"part must be one of \['test', 'train'\], found 'valid'"):
+        SourceConfig(kind="synthetic", num_events=12, part="valid", fractions=fractions)

@@ -40,6 +40,13 @@ def test_an_event_depends_on_seed_and_index_alone():
     assert not any(_same(a, b) for a, b in zip(alone, other, strict=False))
 
 
+def test_several_processes_make_the_same_records():
+    alone = synthesize_records(SynthesisConfig(), 5, 4)
+    together = synthesize_records(SynthesisConfig(), 5, 4, workers=2)
+    assert len(alone) == len(together)
+    assert all(_same(left, right) for left, right in zip(alone, together, strict=True))
+
+
 def test_progress_counts_events():
     done: list[int] = []
     synthesize_records(SynthesisConfig(), 0, 3, progress=done.append)
