@@ -95,7 +95,7 @@ def train(
     checkpoints = CheckpointFolder(folder / "checkpoints", identity, config.keep_checkpoints)
     newest = _newest(checkpoints, accelerator, resume)
     if config.gradient_checkpointing:
-        objective.model.gradient_checkpointing_enable()  # type: ignore[union-attr, operator]
+        objective.model.activation_checkpointing_enable()  # type: ignore[union-attr, operator]
     run = TrainingRun.begin(objective, config, accelerator, newest)
     best = BestWeights(folder / "best.safetensors")
     if newest is None and accelerator.is_main_process:

@@ -140,6 +140,15 @@ def test_sigterm_saves_exits_with_143_and_resumes_to_the_same_bits(finished, dat
     assert_same_weights(folder, finished.output_dir)
 
 
+def test_recomputing_activations_changes_the_memory_and_not_the_weights(dataset, tmp_path):
+    results = []
+    for recompute in (False, True):
+        options = {"max_steps": 3, "gradient_checkpointing": recompute}
+        config = build_config(PretrainConfig, settings(dataset, tmp_path / str(recompute), **options))
+        results.append(load_file(pretrain(config).output_dir / "model.safetensors"))
+    assert all(torch.equal(tensor, results[1][name]) for name, tensor in results[0].items())
+
+
 def test_a_run_with_other_data_is_not_resumed(finished, dataset):
     config = build_config(PretrainConfig, settings(dataset, finished.output_dir))
     with pytest.raises(ValueError, match=r"run\.seed was 0, is 1.*choose another output_dir"):
