@@ -62,7 +62,8 @@ class PickingHead(Head):
         self.prior = nn.Parameter(torch.zeros(len(CLASSES)))
 
     def init_prior(self) -> None:
-        """Begin with noise everywhere."""
+        """Begin with noise nearly everywhere: the decoder's features are several times larger than tokens."""
+        init.normal_(self.classify.weight, std=0.02)
         init.copy_(self.prior, torch.tensor([PRIOR_LOGIT, PRIOR_LOGIT, 0.0]))
 
     def forward(self, features: SeismicFeatures) -> dict[str, Tensor]:
