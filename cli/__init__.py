@@ -19,7 +19,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    epilog="\b\nExample:\n  seisfm demo --out demo",
+    epilog="\b\nExample:\n  seisfm demo --out demo_output",
 )
 use.add_to(app)
 training.add_to(app)

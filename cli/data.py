@@ -16,6 +16,8 @@ def add_to(parent: typer.Typer) -> None:
     """Register this module's commands under `seisfm data`."""
     command(app, "convert", "seisfm data convert npz_folder --kind phasenet_npz --out training_set")(convert)
     command(app, "synthesize", "seisfm data synthesize --events 100 --seed 1 --out synthetic_set")(synthesize)
+    example = "seisfm data synthesize-archive --stations 6 --minutes 30 --events 20 --out synthetic_region"
+    command(app, "synthesize-archive", example)(synthesize_continuous)
     parent.add_typer(app, name="data")
 
 
@@ -54,4 +56,25 @@ def synthesize(
     return Outcome(
         numbers={"out": out, "num_records": len(records), "num_events": events, "seed": seed},
         lines=(f"{len(records)} records of {events} events: {out}",),
+    )
+
+
+def synthesize_continuous(
+    out: Annotated[Path, typer.Option(help="The new folder.")],
+    stations: Annotated[int, typer.Option(min=1, help="How many stations.")] = 6,
+    minutes: Annotated[float, typer.Option(help="Length of the archive.")] = 30.0,
+    events: Annotated[int, typer.Option(min=1, help="How many earthquakes.")] = 20,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same earthquakes.")] = 0,
+) -> Outcome:
+    """Make a synthetic network's continuous archive: SDS, StationXML, true QuakeML and velocity model."""
+    from ..data.synthesis import SynthesisConfig, synthesize_archive
+
+    if out.exists():
+        raise FileExistsError(f"{out} exists already: give a new folder, or remove it first")
+    made = synthesize_archive(SynthesisConfig(), seed, 60.0 * minutes, stations, events, out)
+    names = ("sds", "inventory", "stations_csv", "catalog", "velocity_model")
+    files = {name: getattr(made, name) for name in names}
+    return Outcome(
+        numbers={**files, "num_stations": len(made.sites), "num_events": len(made.events), "seed": seed},
+        lines=tuple(f"{name}  {path}" for name, path in files.items()),
     )

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .outcome import Outcome, command, scalars
+from .outcome import Outcome, command, scalars, skipped_lines, skipped_numbers
 
 Config = Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped one.")]
 Changes = Annotated[list[str] | None, typer.Argument(help="Settings to change, as key=value.")]
@@ -84,6 +84,15 @@ def adapt(
     }
     result = run(build_config(AdaptConfig, settings, changes or (), source="the command line"))
     return Outcome(
-        numbers={"output_dir": result.output_dir, **result.metrics},
-        lines=(*scalars(result.metrics), f"wrote {result.output_dir}"),
+        numbers={
+            "output_dir": result.output_dir,
+            **result.metrics,
+            "skipped": skipped_numbers(result.skipped),
+        },
+        lines=(
+            *skipped_lines(result.skipped),
+            *scalars(result.metrics),
+            result.comparison.round(3).to_string(index=False),
+            f"wrote {result.output_dir}",
+        ),
     )

@@ -20,18 +20,25 @@ PICK_SUFFIXES = (".csv", ".parquet", ".xml", ".qml", ".quakeml")
 
 def add_to(app: typer.Typer) -> None:
     """Register this module's commands."""
-    command(app, "demo", "seisfm demo --out demo")(demo)
+    command(app, "demo", "seisfm demo --out demo_output")(demo)
     command(app, "pick", "seisfm pick day.mseed more_waveforms --model MODEL --out picks.csv")(pick)
-    command(app, "catalog", "seisfm catalog catalog.yaml output_dir=runs/catalog")(catalog)
+    command(
+        app,
+        "catalog",
+        "seisfm catalog catalog/local.yaml archive=SDS stations=stations.xml model=MODEL output_dir=catalog",
+    )(catalog)
 
 
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder for the models, figures and the report.")] = Path("demo"),
+    out: Annotated[Path, typer.Option(help="Folder for the models, figures and the report.")] = Path(
+        "demo_output"
+    ),
 ) -> Outcome:
     """Everything at small scale: pretrain, fine-tune, pick, locate and report, in minutes on a CPU."""
-    from ..demo import run_demo
+    from ..demo import DemoConfig, run_demo
 
-    return Outcome(numbers={"output_dir": out, "result": run_demo(out)}, lines=(f"wrote {out}",))
+    numbers = run_demo(DemoConfig(output_dir=str(out)))
+    return Outcome(numbers=numbers, lines=tuple(scalars(numbers)))
 
 
 def pick(

@@ -137,11 +137,12 @@ def _sources(training: dict[str, Any], stage: str) -> Iterator[DataFact]:
     """The sources that a run's settings name, wherever they stand in them."""
     for source in _described(training):
         kind = source.get("kind", "archive")
-        num_events = source.get("num_events")
+        num_events, part = source.get("num_events"), source.get("part")
+        amount = f"{num_events} events" if num_events else "all records"
         yield DataFact(
             name="seisfm.data.synthesis" if kind == "synthetic" else Path(str(source.get("path"))).name,
             kind=kind,
-            amount=f"{num_events} events" if num_events else "all records",
+            amount=amount if part is None else f"{amount}, part {part}",
             licence="none needed: computed" if kind == "synthetic" else source.get("licence"),
             stage=stage,
         )

@@ -2,12 +2,12 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import seisfm
-from seisfm.foundation.contract import InputContract
-from seisfm.heads.task_model import SeismicTaskConfig, SeismicTaskModel, load_model
+from seisfm.heads.task_model import load_model
 
 
 def run_python(code: str) -> str:
@@ -18,17 +18,9 @@ def run_python(code: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def task_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    encoder = seisfm.SeismicConfig.of_size(
-        "tiny",
-        InputContract(),
-        hidden_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        stem_channels=[4, 4, 8],
-    )
+def task_model(new_model: Callable, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("model")
-    SeismicTaskModel(SeismicTaskConfig(encoder=encoder, heads={"detection": {}})).save_pretrained(folder)
+    new_model().save_pretrained(folder)
     return folder
 
 

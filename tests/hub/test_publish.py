@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,6 @@ import yaml
 from huggingface_hub import ModelCard
 from safetensors.torch import load_file, save_file
 from seisfm.foundation.contract import ContractError, InputContract
-from seisfm.heads.task_model import SeismicTaskConfig
 from seisfm.hub.card import make_card, write_card
 from seisfm.hub.checks import CheckError, answers, check_model, is_pickle, made_up_window, open_model, same
 from seisfm.hub.facts import read_facts
@@ -34,28 +34,15 @@ METRICS = {
 }
 
 
-def tiny_config() -> seisfm.SeismicConfig:
-    return seisfm.SeismicConfig.of_size(
-        "tiny",
-        InputContract(),
-        hidden_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        stem_channels=[4, 4, 8],
-    )
-
-
 def describe(folder: Path, training: dict = TRAINING, metrics: dict = METRICS) -> None:
     (folder / "training.yaml").write_text(yaml.safe_dump(training))
     (folder / "metrics.json").write_text(json.dumps(metrics))
 
 
 @pytest.fixture(scope="module")
-def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.manual_seed(0)
+def saved(new_model: Callable, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("saved") / "tiny-picker"
-    heads = {"picking": {"channels": [4, 4, 4]}, "detection": {}}
-    seisfm.SeismicTaskModel(SeismicTaskConfig(encoder=tiny_config(), heads=heads)).save_pretrained(folder)
+    new_model().save_pretrained(folder)
     describe(folder)
     return folder
 
@@ -74,8 +61,8 @@ def test_a_sound_model_passes(saved: Path) -> None:
     check_model(saved)
 
 
-def test_a_pretrained_encoder_passes_and_is_published(tmp_path: Path) -> None:
-    seisfm.SeismicModel(tiny_config()).save_pretrained(tmp_path / "encoder")
+def test_a_pretrained_encoder_passes_and_is_published(new_model: Callable, tmp_path: Path) -> None:
+    new_model().encoder.save_pretrained(tmp_path / "encoder")
     describe(tmp_path / "encoder", metrics={})
     published = publish(tmp_path / "encoder", tmp_path / "out", licence="apache-2.0")
     assert "model.safetensors" in published.sha256
