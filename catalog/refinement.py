@@ -7,12 +7,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from ..eval.peaks import PeakPicks, make_picks, pick_peaks
 
-MAX_ITERATIONS = 3
-"""Rounds after which a pick that still moves is left where it is."""
+MAX_ITERATIONS = 4
+"""Rounds, the first of them coarse, after which a pick that still moves is left where it is."""
+
+COARSE = 4
+"""Of the windows of a round, the first round looks at one in so many."""
 
 SEARCH_S = 0.5
 """How far from the middle of its window a pick may have moved in one round."""
@@ -24,12 +28,15 @@ class Refinement:
 
     predict: from first samples of windows, int64 `(window,)`, to probabilities `(window, class, sample)`.
     window_samples, sampling_rate_hz: of those windows.
+    shifts: samples by which each window is moved, in turn; the answer is the mean curve. A network with
+        tokens puts its peaks with a slight regard to where their borders lie: these spread over one token.
     thresholds: by phase; a candidate that falls below in the middle of its window is dropped.
     """
 
     predict: Callable[[np.ndarray], Tensor]
     window_samples: int
     sampling_rate_hz: float
+    shifts: tuple[int, ...]
     thresholds: dict[str, float]
     min_separation_s: float
 
@@ -51,26 +58,29 @@ class Refinement:
             centre = np.unique(centre)
             if not len(centre):
                 break
-            peaks, reached = self._look(centre, phase)
+            peaks, reached = self._look(
+                centre, phase, self.shifts[::COARSE] if iteration == 0 else self.shifts
+            )
             moved = np.rint(peaks.time_s * self.sampling_rate_hz).astype(np.int64)
-            stays = (moved == reached) | (iteration == MAX_ITERATIONS - 1)
+            stays = (moved == reached) & (iteration > 0) | (iteration == MAX_ITERATIONS - 1)
             done.append(peaks.select(stays))
             centre = moved[~stays]
         return _highest(done, phase, self.min_separation_s)
 
-    def _look(self, centre: np.ndarray, phase: str) -> tuple[PeakPicks, np.ndarray]:
-        """The highest peak near the middle of each window, where there is one, and that window's middle."""
-        starts = centre - self.window_samples // 2
-        reach = round(SEARCH_S * self.sampling_rate_hz)
-        first = self.window_samples // 2 - reach - 1
-        near = self.predict(starts)[..., max(first, 0) : first + 2 * reach + 3]
+    def _look(self, centre: np.ndarray, phase: str, shifts: tuple[int, ...]) -> tuple[PeakPicks, np.ndarray]:
+        """The highest peak near each middle, where there is one, and the middle that it was found from."""
+        half, reach = self.window_samples // 2, round(SEARCH_S * self.sampling_rate_hz)
+        near = torch.zeros(())
+        for shift in shifts:
+            curves = self.predict(centre - half + shift)
+            near = near + curves[..., half - shift - reach - 1 : half - shift + reach + 2] / len(shifts)
         found = pick_peaks(
             near, self.sampling_rate_hz, {phase: self.thresholds[phase]}, min_separation_s=2 * SEARCH_S + 1.0
         )
-        window = found.window
-        times = found.time_s + (starts[window] + max(first, 0)) / self.sampling_rate_hz
-        picks = make_picks(window, found.phase, times, found.probability, found.time_uncertainty_s)
-        return picks, centre[window]
+        reached = centre[found.window]
+        times = found.time_s + (reached - reach - 1) / self.sampling_rate_hz
+        picks = make_picks(found.window, found.phase, times, found.probability, found.time_uncertainty_s)
+        return picks, reached
 
 
 _COLUMNS = ("phase", "time_s", "probability", "time_uncertainty_s")

@@ -79,7 +79,7 @@ def test_only_the_wanted_stations(archive, picker, tmp_path):
 
 def test_another_model_or_other_settings_are_refused(archive, picker, onset_model, tmp_path):
     pick_archive(archive[0], picker, tmp_path / "out", show_progress=False)
-    stricter = Picker(onset_model, PickerConfig(p_threshold=0.6))
+    stricter = Picker(onset_model, PickerConfig(p_threshold=0.6, refine_shifts=2))
     with pytest.raises(
         ValueError, match=r"holds picks of another model or other settings: config was .*Give another"
     ):
@@ -91,7 +91,7 @@ def test_another_model_or_other_settings_are_refused(archive, picker, onset_mode
 
 def test_the_batch_size_may_change(archive, picker, onset_model, tmp_path):
     pick_archive(archive[0], picker, tmp_path / "out", show_progress=False)
-    larger = Picker(onset_model, PickerConfig(batch_size=32))
+    larger = Picker(onset_model, PickerConfig(batch_size=32, refine_shifts=2))
     assert pick_archive(archive[0], larger, tmp_path / "out", show_progress=False).num_computed == 0
 
 
