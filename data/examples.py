@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import obspy
 import pandas as pd
 
@@ -42,6 +43,9 @@ def uh_archive() -> obspy.Stream:
     stream = obspy.Stream()
     for name in _UH_FILES:
         stream += obspy.read(str(_obspy_file(_UH_FOLDER / name)))
+    for trace in stream:
+        # miniSEED has no integers of 64 bits, which the text files are read as.
+        trace.data = trace.data.astype(np.int32)
     return stream
 
 
