@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from peft import PeftModel
 from peft.utils import get_peft_model_state_dict
@@ -71,7 +70,7 @@ def put_adapter(model: PreTrainedModel, folder: ModelFolder) -> PeftModel:
     weights = folder.weights(ADAPTER_WEIGHTS)
     with quiet_peft():
         try:
-            adapted = PeftModel.from_pretrained(model, str(Path(folder.path)))
+            adapted = PeftModel.from_pretrained(model, str(folder.path))
         except KeyError as error:
             raise ModelError(
                 f"the adapter {folder.source} lacks the weights {error}: save it again"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -139,17 +140,39 @@ def test_validation_without_labels_chooses_nothing(settings, tmp_path):
         finetune(_config(settings, valid=[unlabelled]))
 
 
-def _command(*arguments):
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    command = [sys.executable, "-m", "seisfm.finetune", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+def test_a_resumed_adapter_ends_with_the_same_bits(settings, base):
+    config = _config(settings, **ON_BASE, base=str(base), method={"kind": "lora", "dropout": 0.1})
+    folder = finetune(config).output_dir
+    before = load_file(folder / "adapter_model.safetensors")
+    shutil.rmtree(folder / "checkpoints" / "step-000004")
+    (folder / "adapter_model.safetensors").unlink()
+    finetune(config)
+    after = load_file(folder / "adapter_model.safetensors")
+    assert _equal(before, after)
 
 
-def test_the_command_runs(settings, tmp_path):
+def test_the_command_prints_its_scores(settings, tmp_path, capsys):
     (tmp_path / "run.yaml").write_text(yaml.safe_dump(settings))
-    done = _command(tmp_path / "run.yaml", "training.max_steps=2")
+    assert main([str(tmp_path / "run.yaml"), "training.max_steps=2"]) == 0
+    assert json.loads(capsys.readouterr().out)["steps"] == 2
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_adapter(settings, base, tmp_path):
+    (tmp_path / "run.yaml").write_text(
+        yaml.safe_dump(settings | {"base": str(base), "architecture": {}, "method": {"kind": "lora"}})
+    )
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
+    done = subprocess.run(
+        [*command, "-m", "seisfm.finetune", str(tmp_path / "run.yaml")],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["steps"] == 2
+    assert json.loads(done.stdout)["num_processes"] == 2
     assert load_model(tmp_path / "run")
 
 
