@@ -109,7 +109,8 @@ class InputContract:
         if not settings:
             raise ContractError(
                 f"{source} has no input_contract: without it nobody knows the rates, components, units and "
-                "scaling that the weights expect. Add the contract that the model was trained with to its config.json"
+                "scaling that the weights expect. Add the contract that the model was trained with to its "
+                "config.json"
             )
         absent = {f.name for f in dataclasses.fields(cls)} - set(settings)
         if absent:
