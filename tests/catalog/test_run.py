@@ -14,6 +14,7 @@ from seisfm.catalog.pick_formats import read_picks
 from seisfm.catalog.projection import LocalProjection
 from seisfm.catalog.run import CatalogConfig, run_catalog
 from seisfm.configs.loader import CONFIG_FOLDER, load_config
+from seisfm.data.examples import uh_archive, uh_reference_event, uh_stations
 from seisfm.data.velocity import VelocityModel
 
 DATA = Path(os.environ.get("SEISFM_DATA", CONFIG_FOLDER.parent.parent / "shared" / "data"))
@@ -107,6 +108,32 @@ def test_missing_inputs_are_named(made, picker):
 @pytest.mark.parametrize("path", sorted(CONFIG_FOLDER.glob("catalog/*.yaml")), ids=lambda path: path.stem)
 def test_every_shipped_configuration_loads(path):
     assert load_config(CatalogConfig, path).picker.refine
+
+
+def test_obspys_own_earthquakes_lie_where_the_analyst_put_their_neighbour(picker, tmp_path):
+    """Two events at four stations; one of the same source, half an hour later, was located by hand."""
+    (tmp_path / "archive").mkdir()
+    uh_archive().write(str(tmp_path / "archive" / "uh.mseed"), format="MSEED")
+    uh_stations().to_csv(tmp_path / "stations.csv", index=False)
+    VelocityModel((0.0,), (4.3,), (2.35,)).to_csv(tmp_path / "velocity.csv")
+    config = dataclasses.replace(
+        load_config(CatalogConfig, "catalog/few_stations.yaml"),
+        archive=str(tmp_path / "archive"),
+        stations=str(tmp_path / "stations.csv"),
+        velocity_model=str(tmp_path / "velocity.csv"),
+        output_dir=str(tmp_path / "out"),
+        show_progress=False,
+    )
+    events = run_catalog(config, picker).catalog.events
+    reference = uh_reference_event()
+    origin = reference.origins[0]
+    seconds = events["time"].astype("int64") / 1e9 - obspy.UTCDateTime("2010-05-27T16:24:00").timestamp
+    np.testing.assert_allclose(seconds, [32, 209], atol=1.5)
+    for event in events.to_dict("records"):
+        metres = obspy.geodetics.gps2dist_azimuth(
+            event["latitude_deg"], event["longitude_deg"], origin.latitude, origin.longitude
+        )[0]
+        assert metres < 1500
 
 
 @pytest.mark.slow
