@@ -176,16 +176,16 @@ class SeismicModel(PreTrainedModel):
     base_model_prefix = "encoder"
     main_input_name = "waveform"
     supports_gradient_checkpointing = True
-    _no_split_modules = ("Block",)
+    _no_split_modules = ["Block"]  # noqa: RUF012  # transformers' own spelling
     _supports_sdpa = True
 
     def __init__(self, config: SeismicConfig) -> None:
         super().__init__(config)
         self.contract = config.contract()
         dim = config.hidden_size
-        self.stem = Stem(
-            len(self.contract.components), tuple(config.stem_channels), config.token_samples, dim
-        )
+        full, half, quarter = config.stem_channels
+        self.stem = Stem(len(self.contract.components), (full, half, quarter), config.token_samples, dim)
+        assert config.intermediate_size is not None, "SeismicConfig fills it in"
         self.encoder = Encoder(
             dim, config.num_hidden_layers, config.num_attention_heads, config.intermediate_size
         )

@@ -20,6 +20,28 @@ LIMIT_OF_SYNTHETICS = (
     "records of your own network before its picks are trusted."
 )
 
+USE_PICKER = """\
+import obspy
+import seisfm
+
+picker = seisfm.Picker.from_pretrained("{name}")  # a folder or a hub id
+result = picker.classify(obspy.read("day.mseed"))
+print(result.picks.frame, result.skipped)
+"""
+
+USE_MODEL = """\
+import seisfm
+
+model = seisfm.load("{name}")  # a folder or a hub id
+"""
+
+USE_ENCODER = """\
+import seisfm  # makes the model known to transformers
+from transformers import AutoModel
+
+encoder = AutoModel.from_pretrained("{name}")  # a folder or a hub id
+"""
+
 
 def write_card(model_dir: str | Path, licence: str | None = None, data_licence: str | None = None) -> Path:
     """Write `README.md` into a model's folder and give its path. See `make_card`."""
@@ -98,18 +120,10 @@ def _what(facts: ModelFacts) -> str:
 
 def _use(facts: ModelFacts) -> str:
     if "picking" in facts.heads:
-        lines = (
-            f'picker = seisfm.Picker.from_pretrained("{facts.name}")  # a folder or a hub id',
-            'result = picker.classify(obspy.read("day.mseed"))',
-            "print(result.picks.frame, result.skipped)",
-        )
-        first = "import obspy\nimport seisfm\n"
-    elif facts.heads:
-        first, lines = "import seisfm\n", (f'model = seisfm.load("{facts.name}")  # a folder or a hub id',)
+        code = USE_PICKER
     else:
-        lines = (f'encoder = AutoModel.from_pretrained("{facts.name}")  # a folder or a hub id',)
-        first = "import seisfm  # makes the model known to transformers\nfrom transformers import AutoModel\n"
-    return "```python\n" + first + "\n" + "\n".join(lines) + "\n```"
+        code = USE_MODEL if facts.heads else USE_ENCODER
+    return "```python\n" + code.format(name=facts.name) + "```"
 
 
 def _contract_table(contract: InputContract) -> str:
