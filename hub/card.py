@@ -119,10 +119,7 @@ def _what(facts: ModelFacts) -> str:
 
 
 def _use(facts: ModelFacts) -> str:
-    if "picking" in facts.heads:
-        code = USE_PICKER
-    else:
-        code = USE_MODEL if facts.heads else USE_ENCODER
+    code = USE_PICKER if "picking" in facts.heads else USE_MODEL if facts.heads else USE_ENCODER
     return "```python\n" + code.format(name=facts.name) + "```"
 
 
