@@ -83,7 +83,7 @@ def train(
     on_step: called after each update with the number of updates done and its figures.
     settings: the whole run's configuration as plain values; a checkpoint of another one is refused.
 
-    Writes `checkpoints/`, `best.safetensors`, `log.jsonl` and `logs/` (TensorBoard). Sets torch's global
+    Writes `checkpoints/` with the best weights, `log.jsonl` and `logs/` (TensorBoard). Sets torch's global
     random state.
 
     Raises NonFiniteError before an update would use a loss or gradient that is not finite, CheckpointError
@@ -97,7 +97,7 @@ def train(
     if config.gradient_checkpointing:
         objective.model.activation_checkpointing_enable()  # type: ignore[union-attr, operator]
     run = TrainingRun.begin(objective, config, accelerator, newest)
-    best = BestWeights(folder / "best.safetensors")
+    best = BestWeights(folder / "checkpoints" / "best.safetensors")
     if newest is None and accelerator.is_main_process:
         best.file.unlink(missing_ok=True)
     start = run.step

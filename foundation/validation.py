@@ -1,4 +1,4 @@
-"""The best weights so far, by validation loss: kept apart from the checkpoints, which only serve resuming."""
+"""The best weights so far, by validation loss, in a file of their own: checkpoints only serve resuming."""
 
 from __future__ import annotations
 

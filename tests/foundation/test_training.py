@@ -45,8 +45,11 @@ def assert_same_end(folder, other):
     """Weights, optimizer, average and best weights of two runs, bit by bit."""
     for name in ("objective", "optimizer", "ema"):
         assert_same_files(folder, other, f"checkpoints/step-000024/{name}.safetensors")
-    assert_same_files(folder, other, "best.safetensors")
-    assert BestWeights(folder / "best.safetensors").scores == BestWeights(other / "best.safetensors").scores
+    assert_same_files(folder, other, "checkpoints/best.safetensors")
+    assert (
+        BestWeights(folder / "checkpoints/best.safetensors").scores
+        == BestWeights(other / "checkpoints/best.safetensors").scores
+    )
 
 
 @pytest.fixture(scope="module")
