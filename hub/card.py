@@ -71,7 +71,7 @@ def make_card(facts: ModelFacts, licence: str | None = None, data_licence: str |
         tags=["seismology", "earthquakes", *sorted(facts.heads)],
         datasets=_hub_ids(data),
         metrics=[name for name, _ in defined(facts.metrics) if name not in STAGES] or None,
-        base_model=facts.base if facts.base and not Path(facts.base).exists() else None,
+        base_model=None if facts.base_folder else facts.base,
     )
     sections = {
         "What it is": _what(facts),
@@ -112,7 +112,7 @@ def _what(facts: ModelFacts) -> str:
     made = (
         f"an adapter ({facts.adapter.get('peft_type', 'PEFT')}) on top of" if facts.adapter else "made from"
     )
-    origin = f", {made} `{_short(facts.base)}`" if facts.base else ", trained from random weights"
+    origin = f", {made} `{facts.base_name}`" if facts.base else ", trained from random weights"
     return f"{kind}{origin}; {facts.num_parameters:,} parameters in this folder.\n\n" + table(
         ("architecture", "value"), list(facts.architecture.items())
     )
@@ -194,7 +194,7 @@ def _limits(facts: ModelFacts, data: list[DataFact]) -> str:
     if not data:
         limits.insert(0, "The training data are unknown, so nothing can be said about what it has seen.")
     if facts.base and not any(fact.stage.endswith("base model") for fact in data):
-        limits.append(f"The training data of the base model `{_short(facts.base)}` are told in its own card.")
+        limits.append(f"The training data of the base model `{facts.base_name}` are told in its own card.")
     return "\n".join(f"- {limit}" for limit in limits)
 
 
@@ -213,9 +213,3 @@ def _citation(facts: ModelFacts) -> str:
         f"Made with seisfm {__version__}. Please cite it (`CITATION.cff` in its repository), this model by "
         f"its name ({facts.name}) and revision, and the training data as their owners ask."
     )
-
-
-def _short(name: str | None) -> str:
-    """A hub id as it is; of a folder the last part, since paths are nobody else's business."""
-    path = Path(name or "")
-    return path.name if path.is_absolute() or path.exists() else str(name)

@@ -70,13 +70,22 @@ class ModelFacts:
         of_adapter = (self.adapter or {}).get("base_model_name_or_path")
         return of_adapter or self.training.get("base") or None
 
+    @property
+    def base_folder(self) -> Path | None:
+        """Where the base lies on this computer; a relative path may count from the model's own folder."""
+        places = [Path(self.base), self.folder / self.base] if self.base else []
+        return next((place for place in places if place.is_dir()), None)
+
+    @property
+    def base_name(self) -> str | None:
+        """The base's hub id, or the last part of its path: where a folder lies is nobody else's business."""
+        local = self.base_folder is not None or Path(self.base or "").is_absolute()
+        return Path(self.base).resolve().name if self.base and local else self.base
+
     def data(self) -> list[DataFact]:
         """The training data of this run and, as far as they are at hand, of the runs that it builds upon."""
         facts = list(_sources(self.training, "adaptation" if self.adapter else "training"))
-        base = Path(self.base or "")
-        if self.base and not base.is_absolute() and not base.exists():
-            base = self.folder / base
-        earlier = _yaml(base / "training.yaml") if self.base else {}
+        earlier = _yaml(self.base_folder / "training.yaml") if self.base_folder else {}
         return facts + list(_sources(earlier, "training of the base model"))
 
 

@@ -111,7 +111,8 @@ def _replace(target: Path, staged: Path) -> None:
 
 def _to_hub(source: Path, card: ModelCard, repo_id: str) -> Published:
     """Upload in one commit. The token is the one of `hf auth login`."""
-    if read_facts(source).adapter and not card.data.get("base_model"):
+    facts = read_facts(source)
+    if facts.adapter and facts.base_folder:
         raise CheckError(
             f"the adapter {source} needs a base on this computer: publish the base, or merge the two"
         )

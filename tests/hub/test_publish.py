@@ -12,7 +12,10 @@ import torch
 import yaml
 from huggingface_hub import ModelCard
 from safetensors.torch import load_file, save_file
+from seisfm.finetune.adapters import save_adapter
+from seisfm.finetune.methods import MethodConfig, apply_method
 from seisfm.foundation.contract import ContractError, InputContract
+from seisfm.heads.model_folder import ModelFolder
 from seisfm.hub.card import make_card, write_card
 from seisfm.hub.checks import CheckError, answers, check_model, is_pickle, made_up_window, open_model, same
 from seisfm.hub.facts import read_facts
@@ -261,3 +264,29 @@ def test_a_changed_weight_is_noticed(saved: Path, model_dir: Path) -> None:
     save_file(weights, file, metadata={"format": "pt"})
     assert same(answers(open_model(saved)), answers(open_model(saved)))
     assert not same(answers(open_model(saved)), answers(open_model(model_dir)))
+
+
+@pytest.fixture
+def adapter_dir(model_dir: Path, tmp_path: Path) -> Path:
+    """A real adapter of the model beside it."""
+    folder = tmp_path / "region"
+    tunable = apply_method(seisfm.load(model_dir), MethodConfig(kind="lora", rank=2))
+    save_adapter(tunable, folder, ModelFolder.find(model_dir))
+    describe(folder)
+    return folder
+
+
+def test_an_adapter_is_published_beside_its_base(adapter_dir: Path, tmp_path: Path) -> None:
+    publish(adapter_dir, tmp_path / "out", licence="mit")
+    assert same(answers(open_model(adapter_dir)), answers(open_model(tmp_path / "out")))
+    card = ModelCard.load(tmp_path / "out" / "README.md")
+    assert "an adapter (LORA) on top of `tiny-picker`" in card.text
+    assert card.data.to_dict().get("base_model") is None
+
+
+def test_an_adapter_does_not_go_where_its_base_is_not(adapter_dir: Path, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="needs its base model"):
+        publish(adapter_dir, tmp_path / "elsewhere" / "out", licence="mit")
+    with pytest.raises(CheckError, match="publish the base, or merge the two"):
+        publish(adapter_dir, "hub:somebody/region", licence="mit")
+    assert not (tmp_path / "elsewhere" / "out").exists()
