@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping
 
-import numpy as np
 import torch
 from torch import nn
 
 from ..data.batch import WaveformBatch
 from .baselines import PHASES, WindowPicker
+from .detection_scores import Detections, find_detections, join_detections
 from .peaks import PeakPicks, join_picks, pick_peaks
 from .scored_windows import ScoredWindows
 
@@ -23,8 +23,15 @@ class ModelPicker:
 
     name = "model"
 
-    def __init__(self, model: nn.Module, thresholds: Mapping[str, float], min_separation_s: float) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        thresholds: Mapping[str, float],
+        min_separation_s: float,
+        detection_threshold: float = 0.5,
+    ) -> None:
         self.model = model
+        self.detection_threshold = detection_threshold
         self.default_thresholds: Mapping[str, float] = dict(thresholds)
         self.min_separation_s = min_separation_s
 
@@ -32,8 +39,8 @@ class ModelPicker:
         """The picks of each window."""
         return self.run(batch)[0]
 
-    def run(self, batch: WaveformBatch) -> tuple[PeakPicks, np.ndarray | None]:
-        """The picks, and each window's highest detection probability where the model has such a head.
+    def run(self, batch: WaveformBatch) -> tuple[PeakPicks, Detections | None]:
+        """The picks, and the detections where the model has such a head.
 
         Raises ValueError where the model has no picking head.
         """
@@ -49,8 +56,8 @@ class ModelPicker:
         picks = pick_peaks(output["picking"]["probability"], rate_hz, lowest, self.min_separation_s)
         if "detection" not in output:
             return picks, None
-        detected = output["detection"]["probability"].float().cpu().nan_to_num(nan=0.0)
-        return picks, detected.amax(dim=-1).numpy()
+        probability = output["detection"]["probability"]
+        return picks, find_detections(probability, rate_hz, self.detection_threshold)
 
 
 @contextlib.contextmanager
@@ -65,13 +72,13 @@ def evaluation_mode(model: nn.Module) -> Iterator[None]:
         model.train(was_training)
 
 
-def run_picker(picker: WindowPicker, windows: ScoredWindows) -> tuple[PeakPicks, np.ndarray | None]:
-    """A picker's picks of all windows (numbered through), and a model's detection score of each.
+def run_picker(picker: WindowPicker, windows: ScoredWindows) -> tuple[PeakPicks, Detections | None]:
+    """A picker's picks of all windows (numbered through), and a model's detections.
 
     The picker never sees labels or event ids.
     """
     parts: list[PeakPicks] = []
-    detections: list[np.ndarray | None] = []
+    detections: list[Detections | None] = []
     first = 0
     for batch in windows.batches:
         blind = batch.replace(labels={}, event_id=None)
@@ -83,4 +90,4 @@ def run_picker(picker: WindowPicker, windows: ScoredWindows) -> tuple[PeakPicks,
         detections.append(detection)
         first += len(batch)
     known = [detection for detection in detections if detection is not None]
-    return join_picks(parts), np.concatenate(known) if len(known) == len(detections) else None
+    return join_picks(parts), join_detections(known) if len(known) == len(detections) else None

@@ -32,6 +32,7 @@ class PickingProtocolConfig:
         it), and from each noise record.
     tolerances_s: largest |pick − label| of a hit.
     thresholds: lowest probability of a pick by phase, where no validation records are given.
+    detection_threshold: lowest probability of a detection.
     selection_tolerance_s: at which the F1 of the validation records chooses thresholds.
     search_s: a label's pick is looked for within this for residuals; one off by more than `outlier_s` is an
         outlier.
@@ -46,6 +47,7 @@ class PickingProtocolConfig:
     noise_guard_s: float = 2.0
     tolerances_s: tuple[float, ...] = (0.1, 0.2, 0.5)
     thresholds: dict[str, float] = field(default_factory=lambda: {"P": 0.3, "S": 0.3})
+    detection_threshold: float = 0.5
     selection_tolerance_s: float = 0.5
     min_separation_s: float = 0.5
     search_s: float = 5.0
@@ -63,6 +65,10 @@ class PickingProtocolConfig:
             )
         if set(self.thresholds) != set(PHASES):
             raise ValueError(f"thresholds must name {PHASES}, found {sorted(self.thresholds)}")
+        if not 0.0 < self.detection_threshold <= 1.0:
+            raise ValueError(
+                f"detection_threshold must be above 0 and at most 1, found {self.detection_threshold}"
+            )
 
     def score_settings(self) -> ScoreSettings:
         """The part that turns picks into scores."""
@@ -110,7 +116,7 @@ def evaluate_picking(
     validation = config.cut(validation_records) if validation_records else None
     dummy, notes = _fit_dummy(train_records, test, config)
     pickers: list[WindowPicker] = [
-        ModelPicker(model, config.thresholds, config.min_separation_s),
+        ModelPicker(model, config.thresholds, config.min_separation_s, config.detection_threshold),
         StaLtaPicker(),
         dummy,
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pandas as pd
 
 from ..data.records import Skipped
 from .bootstrap import bootstrap_interval, sums_by_event
-from .detection_metrics import roc_auc
+from .detection_scores import Detections, detection_scores
 from .leakage import LeakageReport
 from .peaks import PeakPicks
 from .pick_metrics import (
@@ -35,14 +36,14 @@ class PickedWindows:
     """What one picker found in the scored windows.
 
     picks: at the lowest threshold of interest. thresholds: those in use, by phase. source: where each one
-    comes from. detection: `(window,)` score, where the picker has one.
+    comes from. detection: where the picker is a detector too.
     """
 
     name: str
     picks: PeakPicks
     thresholds: Mapping[str, float]
     source: Mapping[str, str]
-    detection: np.ndarray | None = None
+    detection: Detections | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +69,7 @@ class PickingScores:
         and within the whole search; the missed ones stand beside them.
     false_picks: picks per station-hour in windows that hold no arrival.
     arrivals: every scored arrival with its residual (NaN: missed) by picker.
-    detection: ROC AUC of event against noise windows by picker, empty where no picker has a detector.
+    detection: by picker, what `detection_scores` tells; empty where no picker is a detector.
     """
 
     table: pd.DataFrame
@@ -138,7 +139,11 @@ def make_scores(
         residuals=pd.DataFrame([row for part in parts for row in part.residual_rows()]),
         false_picks=pd.DataFrame([part.noise_row() for part in parts]),
         arrivals=pd.concat([part.arrival_table() for part in parts], ignore_index=True),
-        detection={f.name: _detection(f.detection, windows) for f in picked if f.detection is not None},
+        detection={
+            found.name: detection_scores(found.detection, windows, partial(_interval, settings))
+            for found in picked
+            if found.detection is not None
+        },
         leakage=leakage,
         num_windows=len(windows),
         num_noise_windows=int(windows.is_noise.sum()),
@@ -171,7 +176,9 @@ class _PhaseScores:
         counts = count_picks(self.truth, self.picks.window, self.matching, tolerance_s)
         judged = self.truth.labelled
         total = counts.table[judged].sum(axis=0)
-        low, high = self._interval(counts.table[judged], self.windows.event[judged], precision_recall_f1)
+        low, high = _interval(
+            self.settings, counts.table[judged], self.windows.event[judged], precision_recall_f1
+        )
         row = self.names | {"tolerance_s": tolerance_s}
         for i, name in enumerate(("precision", "recall", "f1")):
             row |= {
@@ -197,7 +204,7 @@ class _PhaseScores:
         for within_s in (max(self.settings.tolerances_s), self.settings.search_s):
             residual_s = scored_residuals(self.truth, self.matching, within_s)
             statistics = residual_statistics(residual_s, self.settings.outlier_s)
-            low, high = self._interval(_error_sums(residual_s), self._scored_events(), _mean_error)
+            low, high = _interval(self.settings, _error_sums(residual_s), self._scored_events(), _mean_error)
             rows.append(
                 self.names
                 | {"within_s": within_s}
@@ -240,14 +247,18 @@ class _PhaseScores:
         wanted = self.truth.scored & self.truth.labelled[self.truth.window]
         return self.windows.event[self.truth.window[wanted]]
 
-    def _interval(
-        self, values: np.ndarray, event: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray]
-    ) -> tuple[np.ndarray, np.ndarray]:
-        settings = self.settings
-        sums = sums_by_event(values, event)  # type: ignore[arg-type]
-        return bootstrap_interval(
-            sums, statistic, settings.seed, settings.num_resamples, settings.confidence_level
-        )
+
+def _interval(
+    settings: ScoreSettings,
+    values: np.ndarray,
+    event: np.ndarray,
+    statistic: Callable[[np.ndarray], np.ndarray],
+) -> tuple[np.ndarray, np.ndarray]:
+    """The ends of a score's interval from values of windows or arrivals and their events."""
+    sums = sums_by_event(values, event)  # type: ignore[arg-type]
+    return bootstrap_interval(
+        sums, statistic, settings.seed, settings.num_resamples, settings.confidence_level
+    )
 
 
 def _error_sums(residual_s: np.ndarray) -> np.ndarray:
@@ -258,12 +269,3 @@ def _error_sums(residual_s: np.ndarray) -> np.ndarray:
 
 def _mean_error(sums: np.ndarray) -> np.ndarray:
     return np.divide(sums[:, 0], sums[:, 1], out=np.full(len(sums), np.nan), where=sums[:, 1] > 0)
-
-
-def _detection(score: np.ndarray, windows: ScoredWindows) -> dict[str, float]:
-    """Does the window's highest detection probability tell windows with a P from noise."""
-    truth = windows.truth("P")
-    holds_event = np.zeros(len(windows), dtype=bool)
-    holds_event[truth.window[truth.scored]] = True
-    event, noise = score[holds_event], score[windows.is_noise]
-    return {"auc": roc_auc(event, noise), "num_event_windows": len(event), "num_noise_windows": len(noise)}

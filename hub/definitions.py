@@ -12,11 +12,14 @@ DEFINITIONS = {
     "false_picks_per_station_hour": "picks without an arrival in an hour of one station's record.",
     "roc_auc": "chance that a window with an event scores above one without (area under the ROC curve).",
     "auc": "chance that a window with an event scores above one without (area under the ROC curve).",
+    "false_alarms_per_hour": "detections in an hour of one station's noise.",
     "mae_s": "mean |pick − label| in seconds over arrivals that have a pick; see recall for the misses.",
     "mad_s": "median |residual − median residual| in seconds.",
     "mean_s": "mean pick − label in seconds: the bias.",
     "std_s": "standard deviation of pick − label in seconds.",
     "outlier_share": "share of the residuals beyond 1 s.",
+    "detection": "of events, not picks: a hit shares `min_overlap` of the joint extent of detection and "
+    "event, which lasts from P to S + 1.4 (S − P).",
     "held_out": "on fixed windows of events that were not trained on.",
     "held_out_at_start": "the same before the first update.",
     "held_out_of_silence": "the same for a prediction of zeros.",
@@ -26,7 +29,7 @@ DEFINITIONS = {
 """By the last or any part of a score's name. Intervals are percentiles over resampled events."""
 
 
-STAGES = ("held_out", "held_out_at_start", "held_out_of_silence", "loss", "validation")
+STAGES = ("detection", "held_out", "held_out_at_start", "held_out_of_silence", "loss", "validation")
 """Those that say what was scored, or compare with no other model: no metrics in the hub's sense."""
 
 
