@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import obspy
 
@@ -27,9 +27,7 @@ from ..finetune.start import model_on_base
 from ..heads.task_model import load_model
 from ..hub.publish import publish
 from ..pretrain.run import PretrainConfig, PretrainResult, pretrain
-
-if TYPE_CHECKING:
-    from .run import DemoConfig
+from .config import DemoConfig
 
 PARTS = ("train", "validation", "test")
 LICENCE = "apache-2.0"
