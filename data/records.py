@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
@@ -109,22 +109,71 @@ def station_ids(records: Iterable[Record]) -> list[str]:
     return sorted({record.station_id for record in records})
 
 
-def split_by_event(
-    records: Sequence[Record], fractions: dict[str, float], seed: int
-) -> dict[str, list[Record]]:
+class Subset(Sequence[Record]):
+    """Some records of a sequence, each still read only when it is asked for.
+
+    positions: where they stand in the sequence.
+    """
+
+    def __init__(self, records: Sequence[Record], positions: Sequence[int]):
+        self._records = records
+        self._positions = list(positions)
+
+    def __len__(self) -> int:
+        return len(self._positions)
+
+    @overload
+    def __getitem__(self, index: int) -> Record: ...
+    @overload
+    def __getitem__(self, index: slice) -> Subset: ...
+    def __getitem__(self, index: int | slice) -> Record | Subset:
+        if isinstance(index, slice):
+            return Subset(self._records, self._positions[index])
+        return self._records[self._positions[index]]
+
+    def event_keys(self) -> list[str]:
+        """See `event_keys`."""
+        keys = event_keys(self._records)
+        return [keys[position] for position in self._positions]
+
+
+def event_keys(records: Sequence[Record]) -> list[str]:
+    """The event of each record; a record without an event id counts as an event of its own.
+
+    A sequence that knows this without reading a waveform says so in a method of the same name.
+    """
+    own = getattr(records, "event_keys", None)
+    return own() if own is not None else [record.event_id or record.record_id for record in records]
+
+
+def split_by_event(records: Sequence[Record], fractions: dict[str, float], seed: int) -> dict[str, Subset]:
     """Records split by event, so that no earthquake lies on two sides.
 
-    An event's side is decided by a hash of its id and the seed alone: a corpus that grows moves no event. A
-    record without an event id counts as an event of its own.
+    An event's side is decided by a hash of its id and the seed alone: a corpus that grows moves no event. No
+    waveform of a sequence that has `event_keys` is read.
     """
     total = sum(fractions.values())
     if not fractions or abs(total - 1.0) > 1e-9 or min(fractions.values()) < 0:
         raise ValueError(f"fractions must sum to 1, none negative, found {fractions}")
     edges = np.cumsum(list(fractions.values()))
-    names = list(fractions)
-    split: dict[str, list[Record]] = {name: [] for name in names}
-    for record in records:
-        key = f"{seed}/{record.event_id or record.record_id}".encode()
-        position = int.from_bytes(hashlib.sha256(key).digest()[:8]) / 2**64
-        split[names[min(int(np.searchsorted(edges, position, side="right")), len(names) - 1)]].append(record)
-    return split
+    sides: list[list[int]] = [[] for _ in fractions]
+    for position, key in enumerate(event_keys(records)):
+        place = int.from_bytes(hashlib.sha256(f"{seed}/{key}".encode()).digest()[:8]) / 2**64
+        sides[min(int(np.searchsorted(edges, place, side="right")), len(sides) - 1)].append(position)
+    return {name: Subset(records, side) for name, side in zip(fractions, sides, strict=True)}
+
+
+def split_validation(records: Sequence[Record], validation_fraction: float, seed: int) -> dict[str, Subset]:
+    """Records to learn from, `train`, and those of other events that choose the weights, `validation`.
+
+    Raises ValueError where a side would be empty.
+    """
+    fractions = {"train": 1.0 - validation_fraction, "validation": validation_fraction}
+    sides = split_by_event(records, fractions, seed)
+    empty = [side for side, part in sides.items() if not len(part)]
+    if empty:
+        raise ValueError(
+            f"the split by event leaves nothing for {empty} of {len(records)} records: give more events, or "
+            f"another validation_fraction (found {validation_fraction})"
+        )
+    return sides

@@ -85,6 +85,12 @@ class SeisBenchDataset(Sequence[Record]):
         chunk, number = self._places[index]
         return self._record(chunk, _row(chunk, number))
 
+    def event_keys(self) -> list[str]:
+        """The event of each record, its own id where it has none, from the metadata alone."""
+        columns = ("source_id", "trace_name_original", "trace_name")
+        rows = ((chunk, _row(chunk, number, columns)) for chunk, number in self._places)
+        return [_event_id(row) or _record_id(row, chunk) for chunk, row in rows]
+
     def __getstate__(self) -> dict[str, Any]:
         """Open files do not travel to another process: it opens its own."""
         return self.__dict__ | {"_files": {}}
@@ -97,13 +103,13 @@ class SeisBenchDataset(Sequence[Record]):
         }
         own = FIELD_COLUMNS | arrival_columns
         return Record(
-            record_id=str(row.get("trace_name_original", f"{chunk.name}/{row['trace_name']}")),
+            record_id=_record_id(row, chunk),
             waveform=self._waveform(chunk, row["trace_name"], len(components)),
             component_names=components,
             sampling_rate_hz=rate_hz,
             start_time=utc_seconds(row["trace_start_time"]) if "trace_start_time" in row else float("nan"),
             station_id=station_id_of_row(row),
-            event_id=str(row.get("source_id", "")),
+            event_id=_event_id(row),
             unit=unit_of_row(row, chunk.data_format.get("unit", "unknown")),
             arrivals=arrivals_of_row(row, self._phases, rate_hz),
             labelled_phases=self._labelled_phases(row),
@@ -194,9 +200,10 @@ def _read_inferred(path: Path) -> pd.DataFrame:
     )
 
 
-def _row(chunk: _Chunk, number: int) -> dict[str, Any]:
-    """What a row says, empty cells left out, in Python's own types."""
-    cells = {name: column[number] for name, column in chunk.columns.items()}
+def _row(chunk: _Chunk, number: int, columns: Iterable[str] | None = None) -> dict[str, Any]:
+    """What a row says in some columns, or all, empty cells left out, in Python's own types."""
+    wanted = chunk.columns.keys() if columns is None else chunk.columns.keys() & columns
+    cells = {name: chunk.columns[name][number] for name in wanted}
     if chunk.kinds is not None:
         return decode_row(cells, chunk.kinds)
     return {
@@ -204,6 +211,14 @@ def _row(chunk: _Chunk, number: int) -> dict[str, Any]:
         for key, cell in cells.items()
         if not pd.isna(cell)
     }
+
+
+def _record_id(row: dict[str, Any], chunk: _Chunk) -> str:
+    return str(row.get("trace_name_original", f"{chunk.name}/{row['trace_name']}"))
+
+
+def _event_id(row: dict[str, Any]) -> str:
+    return str(row.get("source_id", ""))
 
 
 def _sampling_rate_hz(row: dict[str, Any], chunk: _Chunk) -> float:

@@ -12,7 +12,7 @@ from typing import overload
 
 from .archive import Archive
 from .phasenet_npz import read_phasenet_npz
-from .records import Record, Skipped, split_by_event
+from .records import Record, Skipped, event_keys, split_by_event
 from .seisbench_format import SeisBenchDataset
 from .streams import stream_to_records
 from .synthesis import SynthesisConfig, synthesize_records
@@ -91,6 +91,10 @@ class JoinedRecords(Sequence[Record]):
         position = range(len(self))[index]
         part = bisect.bisect_right(self._ends, position)
         return self._parts[part][position - (self._ends[part - 1] if part else 0)]
+
+    def event_keys(self) -> list[str]:
+        """The event of each record, read from the parts without their waveforms where they can."""
+        return [key for part in self._parts for key in event_keys(part)]
 
 
 def load_records(source: SourceConfig) -> tuple[Sequence[Record], list[Skipped]]:

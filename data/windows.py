@@ -93,6 +93,19 @@ def fixed_windows(
     return batches
 
 
+def validation_windows(
+    records: Sequence[Record], config: WindowConfig, seed: int, num_windows: int, batch_size: int
+) -> list[WaveformBatch]:
+    """About so many fixed windows, evenly from all records: sources stand in them one after the other.
+
+    Each record that is taken gives as many windows as the others; only those that are taken are read.
+    """
+    windows_per_record = math.ceil(num_windows / len(records))
+    num_records = math.ceil(num_windows / windows_per_record)
+    chosen = [records[i * len(records) // num_records] for i in range(num_records)]
+    return fixed_windows(chosen, config, seed, windows_per_record, batch_size)
+
+
 def cut_windows_at(
     records: Sequence[Record], start_samples: Sequence[int], config: WindowConfig
 ) -> WaveformBatch:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from ..data.augmentation import AugmentationConfig
 from ..data.batch import WaveformBatch
 from ..data.loader import WindowLoader
 from ..data.records import Record
-from ..data.windows import WindowConfig, fixed_windows
+from ..data.windows import WindowConfig, validation_windows
 from ..foundation.processes import this_process
 from ..foundation.training import TrainingConfig, train
 from ..heads.task_model import SeismicTaskModel
@@ -65,12 +64,8 @@ class Validation:
     """The losses of a model on fixed windows that it does not learn from."""
 
     def __init__(self, records: Sequence[Record], config: FitConfig) -> None:
-        windows_per_record = math.ceil(config.validation_windows / len(records))
-        num_records = math.ceil(config.validation_windows / windows_per_record)
-        # Evenly from all sources, which stand one after the other.
-        chosen = [records[i * len(records) // num_records] for i in range(num_records)]
-        self.batches = fixed_windows(
-            chosen, config.windows, config.seed, windows_per_record, config.training.batch_size
+        self.batches = validation_windows(
+            records, config.windows, config.seed, config.validation_windows, config.training.batch_size
         )
 
     @property

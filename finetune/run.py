@@ -13,7 +13,7 @@ import yaml
 
 from ..configs.loader import as_plain
 from ..data.augmentation import AugmentationConfig
-from ..data.records import Record, Skipped, split_by_event
+from ..data.records import Record, Skipped, event_keys, split_validation
 from ..data.sources import SourceConfig, load_all
 from ..data.windows import WindowConfig
 from ..eval.report import to_json, write_atomically
@@ -148,18 +148,17 @@ def _records(config: FinetuneConfig) -> tuple[LabelledRecords, list[Skipped]]:
     skipped = skipped + more
     if config.valid:
         validation, more = load_all(config.valid)
+        _check_apart(train, validation)
         return LabelledRecords(train=train, validation=validation, noise=noise), skipped + more
-    sides = _split(train, config)
+    sides = split_validation(train, config.validation_fraction, config.seed)
     return LabelledRecords(train=sides["train"], validation=sides["validation"], noise=noise), skipped
 
 
-def _split(records: Sequence[Record], config: FinetuneConfig) -> dict[str, list[Record]]:
-    fractions = {"train": 1.0 - config.validation_fraction, "validation": config.validation_fraction}
-    sides = split_by_event(records, fractions, config.seed)
-    empty = [side for side, part in sides.items() if not part]
-    if empty:
+def _check_apart(train: Sequence[Record], validation: Sequence[Record]) -> None:
+    """Raise ValueError where an event is on both sides: weights chosen on what they learned look too good."""
+    shared = sorted(set(event_keys(train)) & set(event_keys(validation)))
+    if shared:
         raise ValueError(
-            f"the split by event leaves nothing for {empty} of {len(records)} records: give `valid`, more "
-            f"events, or another validation_fraction (found {config.validation_fraction})"
+            f"train and valid must share no event, found {len(shared)} in both ({', '.join(shared[:3])} …): "
+            "give each source its `part` of one split, or leave `valid` out"
         )
-    return sides

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import math
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -15,11 +14,10 @@ import torch
 
 from ..configs.loader import as_plain, save_config
 from ..data.augmentation import AugmentationConfig
-from ..data.batch import WaveformBatch
 from ..data.loader import WindowLoader
-from ..data.records import Record, Skipped, split_by_event
+from ..data.records import Record, Skipped, split_validation
 from ..data.sources import SourceConfig, load_all
-from ..data.windows import WindowConfig, fixed_windows
+from ..data.windows import WindowConfig, validation_windows
 from ..foundation.contract import InputContract
 from ..foundation.model import SeismicConfig, SeismicModel
 from ..foundation.processes import this_process
@@ -81,9 +79,9 @@ def pretrain(config: PretrainConfig, *, resume: bool = True) -> PretrainResult:
     """
     process = this_process()
     records, skipped = load_all(config.sources)
-    sides = _split(records, config)
+    sides = split_validation(records, config.validation_fraction, config.seed)
     objective = make_objective(config)
-    held_out = HeldOut(_validation_batches(sides["validation"], config), config.seed)
+    held_out = _held_out(sides["validation"], config)
     at_start = held_out.score(objective)
     loader = WindowLoader(
         sides["train"],
@@ -132,6 +130,13 @@ def make_objective(config: PretrainConfig) -> MaskedAutoencoder:
     return MaskedAutoencoder(model, config.objective)
 
 
+def _held_out(records: Sequence[Record], config: PretrainConfig) -> HeldOut:
+    batches = validation_windows(
+        records, config.windows, config.seed, config.validation_windows, config.training.batch_size
+    )
+    return HeldOut(batches, config.seed)
+
+
 def _settings(config: PretrainConfig) -> dict[str, Any]:
     """What must be the same for a run to be resumed; where it is written makes no difference."""
     return {k: v for k, v in as_plain(asdict(config)).items() if k not in ("output_dir", "training")}
@@ -139,26 +144,6 @@ def _settings(config: PretrainConfig) -> dict[str, Any]:
 
 def _windows_per_step(training: TrainingConfig, num_processes: int) -> int:
     return training.batch_size * training.gradient_accumulation_steps * num_processes
-
-
-def _split(records: Sequence[Record], config: PretrainConfig) -> dict[str, list[Record]]:
-    fractions = {"train": 1.0 - config.validation_fraction, "validation": config.validation_fraction}
-    sides = split_by_event(records, fractions, config.seed)
-    empty = [side for side, part in sides.items() if not part]
-    if empty:
-        raise ValueError(
-            f"the split by event leaves nothing for {empty} of {len(records)} records: give more events or "
-            f"another validation_fraction (found {config.validation_fraction})"
-        )
-    return sides
-
-
-def _validation_batches(records: list[Record], config: PretrainConfig) -> list[WaveformBatch]:
-    windows_per_record = math.ceil(config.validation_windows / len(records))
-    chosen = records[: math.ceil(config.validation_windows / windows_per_record)]
-    return fixed_windows(
-        chosen, config.windows, config.seed, windows_per_record, batch_size=config.training.batch_size
-    )
 
 
 def _save(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from seisfm.data.records import Arrival, Record, split_by_event, station_ids
+from seisfm.data.records import Arrival, Record, Subset, split_by_event, split_validation, station_ids
 
 
 def make_record(record_id="r", **fields) -> Record:
@@ -76,3 +76,22 @@ def test_fractions_must_make_a_whole(fractions):
 def test_no_fraction_may_be_negative():
     with pytest.raises(ValueError, match="none negative"):
         split_by_event([], {"train": 1.5, "test": -0.5}, seed=0)
+
+
+def test_a_subset_is_a_view_whose_events_are_its_own():
+    records = [make_record(str(i), event_id=f"event {i // 2}") for i in range(6)]
+    subset = Subset(records, [5, 0, 2])
+    assert [record.record_id for record in subset] == ["5", "0", "2"] and len(subset) == 3
+    assert subset[-1] is records[2] and [r.record_id for r in subset[1:]] == ["0", "2"]
+    assert subset.event_keys() == ["event 2", "event 0", "event 1"]
+    assert subset[1:].event_keys() == ["event 0", "event 1"]
+    with pytest.raises(IndexError):
+        subset[3]
+
+
+def test_a_validation_side_without_an_event_is_refused():
+    records = [make_record(str(i)) for i in range(20)]
+    sides = split_validation(records, 0.3, seed=0)
+    assert len(sides["train"]) + len(sides["validation"]) == 20
+    with pytest.raises(ValueError, match=r"leaves nothing for \['validation'\] of 20 records: give more"):
+        split_validation(records, 1e-9, seed=0)

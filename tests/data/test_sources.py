@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import obspy
 import pytest
-from seisfm.data.records import Record
-from seisfm.data.seisbench_format import write_seisbench
+from seisfm.data.records import Record, event_keys, split_by_event
+from seisfm.data.seisbench_format import SeisBenchDataset, write_seisbench
 from seisfm.data.sources import JoinedRecords, SourceConfig, load_all, load_records
 from seisfm.data.synthesis import SynthesisConfig, synthesize_records
 
@@ -121,3 +123,19 @@ def test_parts_of_a_source_share_no_event_and_are_the_whole_together():
     assert len(parts[0]) + len(parts[1]) == len(load_records(whole)[0])
     with pytest.raises(ValueError, match=r"part must be one of \['test', 'train'\], found 'valid'"):
         SourceConfig(kind="synthetic", num_events=12, part="valid", fractions=fractions)
+
+
+def test_a_data_set_is_split_from_its_metadata_alone(tmp_path):
+    records = [replace(record, event_id=f"event {i // 2}") for i, record in enumerate(make_records("a", 8))]
+    write_seisbench([*records, *make_records("noise", 2)], tmp_path / "set")
+    expected = split_by_event([*records, *make_records("noise", 2)], {"train": 0.5, "test": 0.5}, seed=1)
+    data = JoinedRecords([SeisBenchDataset(tmp_path / "set")])
+    # From here on there is no waveform to read.
+    (tmp_path / "set/waveforms.hdf5").rename(tmp_path / "elsewhere.hdf5")
+    split = split_by_event(data, {"train": 0.5, "test": 0.5}, seed=1)
+    keys = {name: side.event_keys() for name, side in split.items()}
+    (tmp_path / "elsewhere.hdf5").rename(tmp_path / "set/waveforms.hdf5")
+    for name, side in split.items():
+        assert keys[name] == expected[name].event_keys() == [r.event_id or r.record_id for r in side]
+        assert [r.record_id for r in side] == [r.record_id for r in expected[name]]
+    assert event_keys(data)[-1] == "noise1"

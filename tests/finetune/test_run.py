@@ -98,6 +98,11 @@ def test_validation_sources_leave_all_of_the_others_for_training(settings):
     assert finetune(config).metrics["num_train_records"] == num_records
 
 
+def test_an_event_on_both_sides_is_refused(settings):
+    with pytest.raises(ValueError, match=r"train and valid must share no event, found \d+ in both .*part"):
+        finetune(_config(settings, valid=settings["train"]))
+
+
 def test_noise_sources_are_mixed_in(settings, tmp_path):
     source = settings["train"][0]
     noise = source | {"seed": 5, "num_events": 3, "synthesis": source["synthesis"] | {"noise_share": 1.0}}
