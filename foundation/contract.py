@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any
 
 import torch
@@ -147,6 +148,11 @@ class InputContract:
         if bad_components:
             raise ContractError(f"the model takes components {self.components}, found also {bad_components}")
 
+    def num_samples(self, batch: WaveformBatch) -> int:
+        """Samples at the model's rate of a batch's longest window."""
+        ratios = [rate_ratio(rate, self.model_rate_hz) for rate in batch.sampling_rate_hz.tolist()]
+        return _longest(batch.num_samples, ratios)
+
     def prepare(self, batch: WaveformBatch) -> PreparedInput:
         """Demean, resample, high-pass and scale a batch, and say what is missing.
 
@@ -155,7 +161,7 @@ class InputContract:
         """
         self.check(batch)
         batch = batch.with_components(self.components)
-        observed = batch.observed
+        observed = batch.observed & _moves(batch)
         waveform = torch.where(observed, batch.waveform, 0.0)
         waveform = torch.where(observed, waveform - _masked_mean(waveform, observed), 0.0)
         waveform, observed = self._to_model_rate(waveform, observed, batch.sampling_rate_hz)
@@ -183,7 +189,7 @@ class InputContract:
         ratios = [rate_ratio(rate, self.model_rate_hz) for rate in rates_hz.tolist()]
         if all(ratio == 1 for ratio in ratios):
             return waveform, observed
-        num_samples = max(math.ceil(waveform.shape[-1] * ratio) for ratio in ratios)
+        num_samples = _longest(waveform.shape[-1], ratios)
         resampled = waveform.new_zeros(*waveform.shape[:-1], num_samples)
         seen = observed.new_zeros(resampled.shape)
         for ratio in set(ratios):
@@ -208,6 +214,21 @@ class InputContract:
         weight = observed.sum(dim=-1, keepdim=True).float()
         power = (amplitude.square() * weight).sum(dim=1, keepdim=True)
         return (power / weight.sum(dim=1, keepdim=True).clamp(min=1)).sqrt()
+
+
+def _longest(num_samples: int, ratios: list[Fraction]) -> int:
+    return max(math.ceil(num_samples * ratio) for ratio in ratios)
+
+
+def _moves(batch: WaveformBatch) -> Tensor:
+    """Whether a component is more than one constant, `(window, component, 1)`.
+
+    Asked of the raw samples: a dead channel's offset leaves rounding noise behind when its mean is taken
+    away, and a station with no other channel would have that noise blown up to full scale.
+    """
+    highest = torch.where(batch.observed, batch.waveform, -torch.inf).amax(dim=-1, keepdim=True)
+    lowest = torch.where(batch.observed, batch.waveform, torch.inf).amin(dim=-1, keepdim=True)
+    return highest > lowest
 
 
 def _masked_mean(values: Tensor, observed: Tensor) -> Tensor:

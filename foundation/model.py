@@ -15,6 +15,7 @@ from transformers import initialization as init
 from transformers.utils import ModelOutput
 
 from ..data.batch import UNITS, WaveformBatch
+from ..data.resampling import rate_ratio
 from .contract import InputContract, PreparedInput
 from .encoder import Encoder
 from .stem import STRIDES, ChannelNorm, Stem
@@ -208,19 +209,19 @@ class SeismicModel(PreTrainedModel):
 
     def num_tokens(self, batch: WaveformBatch) -> int:
         """How many tokens the longest window of a batch has."""
-        duration_s = batch.num_samples / float(batch.sampling_rate_hz.min())
-        return math.ceil(round(duration_s * self.contract.model_rate_hz, 3) / self.config.token_samples)
+        return math.ceil(self.contract.num_samples(batch) / self.config.token_samples)
 
     def hide(self, batch: WaveformBatch, hidden: Tensor) -> WaveformBatch:
         """Remove the samples of hidden tokens from the input itself, before anything can see them.
 
         hidden: bool `(window, token)`.
         """
+        rates_hz = batch.sampling_rate_hz.tolist()
+        # The contract's own ratio: a digitizer's 99.998 Hz counts as 100 Hz there, and must here.
+        ratios = [float(rate_ratio(rate, self.contract.model_rate_hz)) for rate in rates_hz]
+        ratio = torch.tensor(ratios, device=batch.device, dtype=torch.float64)[:, None]
         index = torch.arange(batch.num_samples, device=batch.device)
-        samples_per_token = (
-            batch.sampling_rate_hz[:, None] / self.contract.model_rate_hz * self.config.token_samples
-        )
-        token = ((index + 1e-3) / samples_per_token).long().clamp(max=hidden.shape[1] - 1)
+        token = ((index + 1e-3) * ratio / self.config.token_samples).long().clamp(max=hidden.shape[1] - 1)
         gone = hidden.gather(1, token)[:, None, :]
         waveform = batch.waveform.masked_fill(gone, torch.nan)
         return batch.replace(waveform=waveform, observed=batch.observed & ~gone)

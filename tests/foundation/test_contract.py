@@ -92,6 +92,15 @@ def test_missing_dead_and_absent_components_are_the_same_thing():
         assert torch.equal(prepared.waveform, expected.waveform)
 
 
+@pytest.mark.parametrize("offset", [0.1, 17.0, 1234567.0])
+@pytest.mark.parametrize("scope", ["station", "component"])
+def test_a_channel_that_never_moves_is_missing_whatever_its_offset(offset, scope):
+    batch = make_batch(components="Z", duration_s=29.97)
+    contract = InputContract(normalization=Normalization(scope=scope))
+    prepared = contract.prepare(batch.replace(waveform=torch.full_like(batch.waveform, offset)))
+    assert not prepared.observed.any() and not prepared.waveform.any()
+
+
 def test_nothing_observed_gives_zeros_and_no_nan():
     batch = make_batch()
     prepared = InputContract().prepare(batch.replace(waveform=torch.full_like(batch.waveform, torch.nan)))

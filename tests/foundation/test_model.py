@@ -106,6 +106,20 @@ def test_hidden_samples_reach_nothing(model):
         assert not torch.equal(model(batch).tokens, model(changed).tokens)
 
 
+@pytest.mark.parametrize("rate_hz", [99.998, 100.04, 50.0, 31.25, 200.0])
+def test_tokens_are_counted_as_the_contract_resamples(model, rate_hz):
+    # A whole number of tokens at a rate that the contract takes for 100 Hz, and rates that it resamples.
+    batch = make_batch(duration_s=3008 / rate_hz, rate_hz=rate_hz)
+    num_tokens = model.num_tokens(batch)
+    assert model(batch).tokens.shape[1] == num_tokens
+    hidden = torch.zeros(2, num_tokens, dtype=torch.bool)
+    hidden[:, -1] = True
+    assert model(batch, hidden).tokens.shape[1] == num_tokens - 1
+    last_token_s = model.config.token_samples / model.contract.model_rate_hz
+    gone = (~model.hide(batch, hidden).observed[0, 0]).sum()
+    assert 0 < float(gone) / rate_hz <= last_token_s + 1 / rate_hz
+
+
 def test_hidden_must_leave_equal_counts(model):
     batch = make_batch()
     hidden = torch.zeros(2, model.num_tokens(batch), dtype=torch.bool)
