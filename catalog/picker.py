@@ -80,11 +80,13 @@ class PickResult:
     detections: one row an event at a station, `DETECTION_COLUMNS`: UTC start and end of the time when the
         detection curve stays above its threshold, and the highest probability in it.
     skipped: what was not looked at, and why.
+    num_records: recordings that were looked at, gaps and all, one or more for each station's instrument.
     """
 
     picks: PickTable
     detections: pd.DataFrame
     skipped: list[Skipped]
+    num_records: int
 
 
 class Picker:
@@ -153,6 +155,7 @@ class Picker:
             picks=PickTable.concat(picks for picks, _ in parts),
             detections=pd.concat(detections, ignore_index=True) if detections else no_detections(),
             skipped=skipped,
+            num_records=len(records),
         )
 
     def pick_record(self, record: Record) -> tuple[PickTable, pd.DataFrame]:

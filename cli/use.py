@@ -53,7 +53,7 @@ def pick(
 ) -> Outcome:
     """Pick P and S arrivals in waveform files.
 
-    Ends with status 1 where a file could not be read in full, or where all was skipped and nothing picked.
+    Ends with status 1 where a file could not be read in full, or where nothing was left to look at.
     """
     if out.suffix.lower() not in PICK_SUFFIXES:
         raise typer.BadParameter(
@@ -68,8 +68,8 @@ def pick(
     result = picker.classify(stream)
     write_picks(result.picks, out)
     failures = [f"{entry.item}: {entry.reason}" for entry in unread]
-    if not stream or (result.skipped and not len(result.picks)):
-        failures.append(f"nothing was picked: {len(stream)} traces, {len(result.skipped)} skipped")
+    if not result.num_records:
+        failures.append(f"nothing to pick: {len(stream)} traces read, none of them usable")
     return Outcome(
         numbers=_pick_numbers(result, unread, out),
         lines=tuple(_pick_lines(result, out)),

@@ -189,14 +189,14 @@ def _pieces(trace: obspy.Trace, max_gap_s: float, skipped: list[Skipped]) -> lis
     observed = ~np.ma.getmaskarray(trace.data)
     finite = np.isfinite(samples)
     num_bad = int((observed & ~finite).sum())
-    if num_bad:
+    observed &= finite
+    if num_bad and observed.any():
         reason = f"{num_bad} of {len(trace)} samples are NaN or infinite: taken as missing"
         skipped.append(Skipped(_name(trace), reason))
-    observed &= finite
     rate_hz = trace.stats.sampling_rate
     stretches = _stretches(observed, max_gap_s * rate_hz)
     if not stretches:
-        skipped.append(Skipped(_name(trace), "no sample is observed: all are NaN or masked"))
+        skipped.append(Skipped(_name(trace), "no sample is observed: all are NaN, infinite or masked"))
     return [
         _Piece(
             item=_name(trace),

@@ -72,7 +72,7 @@ def test_the_example_is_right_use(path: tuple[str, ...]) -> None:
     COMMANDS[path].make_context(path[-1], words[len(path) :])  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("path", [("pretrain",), ("finetune",)], ids=" ".join)
+@pytest.mark.parametrize("path", [("pretrain",), ("finetune",), ("eval", "run"), ("catalog",)], ids=" ".join)
 def test_the_example_names_a_shipped_configuration(path: tuple[str, ...]) -> None:
     named = [word for word in shlex.split(example(COMMANDS[path])) if word.endswith(".yaml")]
     assert named
@@ -169,7 +169,20 @@ def test_nothing_to_pick_is_a_failure(
     (tmp_path / "waveforms").mkdir()
     status, _, err = call(capsys, f"pick {tmp_path / 'waveforms'} --model {model} --out {tmp_path / 'p.csv'}")
     assert status == 1
-    assert "nothing was picked: 0 traces" in err
+    assert "nothing to pick: 0 traces read" in err
+
+
+def test_what_is_left_out_in_part_is_told_and_no_failure(
+    model: Path, waveforms: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stream = obspy.read(str(waveforms))
+    stream[2].stats.channel = "EHQ"
+    stream.write(str(tmp_path / "odd.mseed"), format="MSEED")
+    # No pick reaches a probability of one: a quiet recording is a result.
+    line = f"pick {tmp_path / 'odd.mseed'} --model {model} --out {tmp_path / 'p.csv'}"
+    status, out, err = call(capsys, f"{line} --p-threshold 1 --s-threshold 1")
+    assert (status, err) == (0, "")
+    assert "EHQ" in out and "0 picks" in out
 
 
 def test_synthesize_convert_and_score(
@@ -185,6 +198,12 @@ def test_synthesize_convert_and_score(
     assert status == 0
     assert {row["picker"] for row in json.loads(out)["table"]} >= {"model", "positional dummy"}
     assert (scores / "scores.json").is_file()
+    evaluation = tmp_path / "evaluation.yaml"
+    evaluation.write_text(f"test: [{{kind: seisbench, path: {made}}}]\nprotocol: {{num_resamples: 20}}")
+    line = f"eval run {evaluation} model={model} output_dir={tmp_path / 'again'} --json"
+    again = json.loads(call(capsys, line)[1])
+    assert again["table"] == json.loads(out)["table"]
+    assert "false_alarms_per_hour" in again["detection"]["model"]
 
 
 def test_an_existing_folder_is_not_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
