@@ -83,13 +83,14 @@ class CheckpointFolder:
         path = self.path(steps[-1])
         try:
             state = json.loads((path / "state.json").read_text())
+            step, settings = state["step"], state["settings"]
             tensors = {file.stem: load_file(file) for file in sorted(path.glob("*.safetensors"))}
-        except (OSError, ValueError, SafetensorError) as error:
+        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
             raise CheckpointError(
-                f"checkpoint {path} cannot be read ({error}): delete it to go on from the one before"
+                f"checkpoint {path} cannot be read ({error!r}): delete it to go on from the one before"
             ) from error
-        self._check_settings(path, state["settings"])
-        return Checkpoint(step=state["step"], tensors=tensors)
+        self._check_settings(path, settings)
+        return Checkpoint(step=step, tensors=tensors)
 
     def _check_settings(self, path: Path, found: dict[str, Any]) -> None:
         # What JSON reads back has no tuples, hence the comparison after a trip through it.

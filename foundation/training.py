@@ -19,7 +19,7 @@ from typing import Any, Protocol
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from accelerate.utils import ProjectConfiguration
+from accelerate.utils import DistributedDataParallelKwargs, ProjectConfiguration
 from torch import Tensor, nn
 
 from ..data.batch import WaveformBatch
@@ -139,6 +139,9 @@ def _make_accelerator(config: TrainingConfig, folder: Path) -> Accelerator:
         mixed_precision=config.mixed_precision,
         gradient_accumulation_steps=config.gradient_accumulation_steps,
         log_with="tensorboard",
+        # Parameters that no loss reaches (the pooling, while no head asks for it) must not keep the processes
+        # waiting, and must get no gradient: one of zero would let the weight decay shrink them.
+        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
         project_config=ProjectConfiguration(project_dir=str(folder), logging_dir=str(folder / "logs")),
     )
 

@@ -70,6 +70,19 @@ class TrainingConfig:
         for name in counts:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, found {getattr(self, name)}")
+        limits = {
+            "learning_rate must be positive": self.learning_rate > 0,
+            "warmup_steps must not be negative": self.warmup_steps >= 0,
+            "min_learning_rate_ratio must lie in 0 to 1": 0 <= self.min_learning_rate_ratio <= 1,
+            "weight_decay must not be negative": self.weight_decay >= 0,
+            "betas must lie in 0 to 1, 1 excluded": all(0 <= beta < 1 for beta in self.betas),
+            "max_grad_norm must be positive or null": self.max_grad_norm is None or self.max_grad_norm > 0,
+            "ema_decay must be null or lie in 0 to 1, 1 excluded": self.ema_decay is None
+            or 0 <= self.ema_decay < 1,
+        }
+        for rule, holds in limits.items():
+            if not holds:
+                raise ValueError(f"{rule}, found {getattr(self, rule.split()[0])}")
         if self.mixed_precision not in ("no", "bf16"):
             raise ValueError(f"mixed_precision must be no or bf16, found {self.mixed_precision!r}")
 
@@ -111,7 +124,7 @@ class TrainingRun:
         if checkpoint is not None:
             objective.load_state_dict(dict(checkpoint.tensors["objective"]))
         objective.train()
-        prepared = accelerator.prepare(_Connected(objective, accelerator.num_processes > 1))
+        prepared = accelerator.prepare(_Detached(objective))
         optimizer = make_adamw(
             objective,
             learning_rate=config.learning_rate,
@@ -196,24 +209,15 @@ def clip_gradients(module: nn.Module, max_norm: float | None) -> Tensor:
     return nn.utils.clip_grad_norm_(with_gradient, float("inf") if max_norm is None else max_norm)
 
 
-class _Connected(nn.Module):
-    """The objective as DistributedDataParallel wants it: every trainable parameter takes part in the loss.
+class _Detached(nn.Module):
+    """The objective with its figures cut from the graph: no process waits for their gradients."""
 
-    A parameter without a gradient (the embedding of a missing component, in a batch where none is missing)
-    would make the processes wait for each other for ever. Adding zero times it gives it a gradient of zero.
-    """
-
-    def __init__(self, objective: nn.Module, distributed: bool):
+    def __init__(self, objective: nn.Module):
         super().__init__()
         self.objective = objective
-        self.distributed = distributed
 
     def forward(self, batch: WaveformBatch) -> tuple[Tensor, dict[str, Tensor]]:
         loss, logs = self.objective(batch)
-        if self.distributed:
-            for parameter in self.objective.parameters():
-                if parameter.requires_grad:
-                    loss = loss + 0.0 * parameter.sum()
         return loss, {name: value.detach() for name, value in logs.items()}
 
 

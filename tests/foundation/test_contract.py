@@ -92,7 +92,7 @@ def test_missing_dead_and_absent_components_are_the_same_thing():
         assert torch.equal(prepared.waveform, expected.waveform)
 
 
-@pytest.mark.parametrize("offset", [0.1, 17.0, 1234567.0])
+@pytest.mark.parametrize("offset", [0.33152639865874244, 112.34724426269531, 526295.75])
 @pytest.mark.parametrize("scope", ["station", "component"])
 def test_a_channel_that_never_moves_is_missing_whatever_its_offset(offset, scope):
     batch = make_batch(components="Z", duration_s=29.97)

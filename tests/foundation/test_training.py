@@ -3,6 +3,7 @@ import importlib.util
 import itertools
 import json
 import math
+import os
 import random
 import signal
 import subprocess
@@ -155,6 +156,14 @@ def test_a_broken_checkpoint_is_named_with_the_way_out(tmp_path):
         run(tmp_path, dataclasses.replace(CONFIG, max_steps=2))
 
 
+@pytest.mark.parametrize("state", ["{", "[]", '{"step": 2}'])
+def test_a_checkpoint_without_its_state_is_named_with_the_way_out(tmp_path, state):
+    folder = CheckpointFolder(tmp_path, {}, keep=1)
+    (folder.save(Checkpoint(step=2, tensors={})) / "state.json").write_text(state)
+    with pytest.raises(CheckpointError, match=r"step-000002 cannot be read.*delete it"):
+        folder.newest()
+
+
 def test_only_whole_checkpoints_count_and_old_ones_go(tmp_path):
     folder = CheckpointFolder(tmp_path / "checkpoints", {}, keep=2)
     assert folder.newest() is None
@@ -233,6 +242,24 @@ def test_accumulated_micro_batches_equal_one_batch(tmp_path):
     run(tmp_path / "apart", dataclasses.replace(config, gradient_accumulation_steps=2), apart)
     for one, other in zip(together.parameters(), apart.parameters(), strict=True):
         torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-4)
+
+
+TWO_PROCESSES = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+
+
+def test_a_parameter_that_no_loss_reaches_stays_as_it_was_in_two_processes_too(tmp_path):
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
+    done = subprocess.run(
+        [*TWO_PROCESSES, str(SCRIPT), str(tmp_path), "run", "0"],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    weights = load_file(tmp_path / "checkpoints/step-000024/objective.safetensors")
+    assert torch.equal(weights["unused"], Objective().unused)
+    assert not torch.equal(weights["model.0.weight"], Objective().model[0].weight)
 
 
 def test_random_numbers_follow_from_the_place_alone():
@@ -359,6 +386,14 @@ def test_the_loss_of_a_fixed_problem_falls(uninterrupted):
     [
         ({"max_steps": 0}, "max_steps must be at least 1, found 0"),
         ({"keep_checkpoints": 0}, "keep_checkpoints must be at least 1"),
+        ({"learning_rate": 0.0}, r"learning_rate must be positive, found 0\.0"),
+        ({"learning_rate": math.nan}, "learning_rate must be positive, found nan"),
+        ({"warmup_steps": -1}, "warmup_steps must not be negative"),
+        ({"min_learning_rate_ratio": 1.5}, "min_learning_rate_ratio must lie in 0 to 1"),
+        ({"weight_decay": -0.1}, "weight_decay must not be negative"),
+        ({"betas": (0.9, 1.0)}, r"betas must lie in 0 to 1, 1 excluded, found \(0\.9, 1\.0\)"),
+        ({"max_grad_norm": 0.0}, "max_grad_norm must be positive or null"),
+        ({"ema_decay": 1.0}, "ema_decay must be null or lie in 0 to 1, 1 excluded"),
         ({"mixed_precision": "fp8"}, "mixed_precision must be no or bf16, found 'fp8'"),
     ],
 )

@@ -1,4 +1,4 @@
-"""A small training run that tests start as a process: `python training_run.py FOLDER die|wait STEP`."""
+"""A small training run that tests start as a process: `python training_run.py FOLDER die|wait|run STEP`."""
 
 import os
 import signal
@@ -27,7 +27,7 @@ class Objective(nn.Module):
         super().__init__()
         torch.manual_seed(0)
         self.model = nn.Sequential(nn.Linear(20, 16), nn.GELU(), nn.Dropout(0.2), nn.Linear(16, 20))
-        self.unused = nn.Parameter(torch.zeros(3))
+        self.unused = nn.Parameter(torch.ones(3, 2))
 
     def forward(self, batch):
         waveform = batch.waveform[:, 0]
