@@ -75,7 +75,7 @@ def pick_archive(
             progress.advance(task)
     return ArchiveRunResult(
         picks=PickTable.concat(tables),
-        skipped=log.all() + list(archive.skipped),
+        skipped=list(dict.fromkeys([*log.all(), *archive.skipped])),
         errors=errors,
         num_computed=len(days) - num_kept - len(errors),
         num_kept=num_kept,
@@ -119,10 +119,13 @@ def _try_day(
 
 
 def _pick_day(archive: Archive, picker: Picker, day: StationDay) -> tuple[PickTable, list[Skipped]]:
+    num_known_faults = len(archive.skipped)
     stream = archive.read_day(day, halo_s=picker.window_s)
+    # A later run does not read this day's files again, and would not know what was wrong with them.
+    unread = archive.skipped[num_known_faults:]
     result = picker.classify(stream)
     midnight = datetime.combine(day.day, time(), UTC).timestamp()
-    return result.picks.between(midnight, midnight + DAY_S), result.skipped
+    return result.picks.between(midnight, midnight + DAY_S), unread + result.skipped
 
 
 def _progress(show: bool) -> Progress:

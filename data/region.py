@@ -117,7 +117,8 @@ def noise_records(
         )
         if len(quiet) < num_per_station:
             reason = (
-                f"only {len(quiet)} of {num_per_station} windows are {clearance_s:g} s away from all picks"
+                f"only {len(quiet)} of {num_per_station} windows of noise: the others have too few data or "
+                f"lie within {clearance_s:g} s of a pick or an event"
             )
             skipped.append(Skipped(station_id, reason))
     return records, skipped

@@ -10,7 +10,9 @@ from itertools import accumulate
 from pathlib import Path
 from typing import overload
 
-from .archive import Archive
+from obspy import UTCDateTime
+
+from .archive import DAY_S, Archive
 from .phasenet_npz import read_phasenet_npz
 from .records import Record, Skipped, event_keys, split_by_event
 from .seisbench_format import SeisBenchDataset
@@ -140,7 +142,10 @@ def _archive_records(source: SourceConfig) -> tuple[list[Record], list[Skipped]]
     for station_day in archive.station_days():
         whole, reasons = stream_to_records(archive.read_day(station_day), unit=source.unit)
         skipped += reasons
-        records += [piece for record in whole for piece in _pieces(record, source.piece_s)]
+        # A day is read with the sample of the next midnight, which the next day brings again.
+        end = UTCDateTime(station_day.day).timestamp + DAY_S
+        pieces = [piece for record in whole for piece in _pieces(record, source.piece_s)]
+        records += [piece for piece in pieces if piece.start_time + 0.5 / piece.sampling_rate_hz < end]
     return records, skipped + archive.skipped
 
 

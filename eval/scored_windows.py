@@ -63,15 +63,20 @@ def scored_windows(
     """Windows of records and of noise, the same for a seed whatever the batch size.
 
     noise_windows: how many to cut from each record's part before its first arrival (up to `noise_guard_s`
-    ahead of it), and from each noise record. Raises ValueError where no window is left.
+    ahead of it), and from each noise record. Raises ValueError where no window is left, and for noise records
+    of which no window is wanted.
     """
+    if noise_records and not noise_windows:
+        raise ValueError(
+            f"{len(noise_records)} noise records are given, but noise_windows is 0: set it to 1 or more"
+        )
     usable, skipped = _usable([*records], windows)
     noise, without_noise = (
         _noise_before(usable, noise_guard_s, windows.window_s) if noise_windows else ([], [])
     )
     extra, unfit = _usable([*noise_records], windows)
     batches = fixed_windows(usable, windows, seed, windows_per_record, batch_size)
-    if noise_windows and noise + extra:
+    if noise + extra:
         batches += fixed_windows(noise + extra, windows, seed, noise_windows, batch_size)
     if not batches:
         reasons = sorted({item.reason for item in skipped})
@@ -109,7 +114,9 @@ def _noise_before(
     for record in records:
         first_s = min((arrival.time_s for arrival in record.arrivals), default=np.nan)
         quiet_s = min(first_s - guard_s, record.duration_s)
-        if "P" not in record.labelled_phases or np.isnan(first_s):
+        if "P" in record.labelled_phases and np.isnan(first_s):
+            continue  # noise as a whole: its own windows count as such already
+        if "P" not in record.labelled_phases:
             skipped.append(
                 Skipped(f"{record.record_id} (noise)", "no labelled P: where its noise ends is unknown")
             )

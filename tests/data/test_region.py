@@ -229,4 +229,6 @@ def test_noise_says_when_there_is_none(archive):
         clearance_s=700.0,
     )
     assert {record.station_id for record in records} == {"XX.A."}
-    assert "only 0 of 2 windows are 700 s away from all picks" in reasons_of(skipped, "XX.B.")
+    assert "only 0 of 2 windows of noise: the others have too few data or lie within 700 s" in reasons_of(
+        skipped, "XX.B."
+    )

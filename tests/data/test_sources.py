@@ -77,6 +77,18 @@ def test_an_archive_is_cut_into_the_same_pieces_of_time_at_every_station(archive
     assert not records[0].labelled_phases
 
 
+@pytest.mark.parametrize("offset_s", [0.0, 0.02, 0.04])
+def test_at_midnight_no_sample_is_lost_or_doubled(tmp_path, offset_s):
+    start = obspy.UTCDateTime(2020, 1, 1, 23, 58) + offset_s
+    header = {"network": "XX", "station": "AAA", "channel": "HHZ", "starttime": start, "sampling_rate": 20.0}
+    samples = np.arange(1, 240 * 20 + 1, dtype=np.int32)
+    obspy.Trace(samples, header).write(str(tmp_path / "two_days.mseed"), format="MSEED")
+    records, skipped = load_records(SourceConfig(kind="archive", path=str(tmp_path), piece_s=60.0))
+    assert not skipped
+    np.testing.assert_array_equal(np.concatenate([record.waveform[0] for record in records]), samples)
+    assert len({record.record_id for record in records}) == len(records) <= 5
+
+
 def test_several_sources_are_joined(archive, tmp_path):
     write_seisbench(make_records("a", 2), tmp_path / "set")
     sources = [

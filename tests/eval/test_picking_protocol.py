@@ -188,7 +188,7 @@ def test_noise_records_and_leaks_are_reported():
     noise = [record(200 + i, phases=(), bumps=False, labelled_phases=frozenset("PS")) for i in range(3)]
     train = [record(5), record(300)]
     scores = evaluate_picking(Reader(), RECORDS, FAST, noise_records=noise, train_records=train)
-    assert scores.num_noise_windows == 27
+    assert scores.num_noise_windows == 27 and not scores.skipped
     assert scores.leakage.shared_record_ids == ("r5",) and scores.leakage.shared_event_ids == ("e2",)
     assert scores.notes == ()
 
@@ -206,6 +206,12 @@ def test_what_gives_no_window_is_listed_with_its_reason():
     assert "none of the components" in reasons["r52"]
     assert "half a window" in reasons["r53 (noise)"]
     assert set(reasons) == {"r51", "r52", "r53 (noise)"}
+
+
+def test_a_record_of_noise_among_the_scored_ones_is_noise_and_nothing_of_it_is_skipped():
+    quiet = record(60, phases=(), bumps=False, labelled_phases=frozenset("PS"))
+    windows = FAST.cut([*RECORDS[:2], quiet])
+    assert windows.is_noise.sum() == 3 and windows.skipped == ()
 
 
 def test_arrivals_in_a_gap_are_no_misses():
@@ -237,6 +243,10 @@ def test_what_the_protocol_refuses():
         PickingProtocolConfig(tolerances_s=(0.1, 6.0))
     with pytest.raises(ValueError, match="thresholds must name"):
         PickingProtocolConfig(thresholds={"P": 0.3})
+    with pytest.raises(ValueError, match="noise_windows is 0: set it to 1"):
+        evaluate_picking(
+            Reader(), RECORDS[:2], dataclasses.replace(FAST, noise_windows=0), noise_records=RECORDS[2:4]
+        )
     with pytest.raises(ValueError, match="no window to score"):
         evaluate_picking(Reader(), [record(1, phases=())], FAST)
     with pytest.raises(KeyError, match="there are"):
