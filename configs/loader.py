@@ -85,7 +85,10 @@ def _apply_override(settings: dict[str, Any], override: str) -> None:
         place = place[parent]
         if not isinstance(place, dict):
             raise ValueError(f"override {override!r}: {parent} is {place!r} and has no keys of its own")
-    place[last] = yaml.safe_load(value)
+    try:
+        place[last] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise ValueError(f"override {override!r}: the value is not YAML ({error}): quote it") from error
 
 
 def _check_keys(config_class: type, settings: dict[str, Any], where: str) -> None:

@@ -139,6 +139,7 @@ def adapt(config: AdaptConfig, *, resume: bool = True) -> AdaptResult:
         validation_windows=config.validation_windows,
         seed=config.seed,
     )
+    settings["base_sha256"] = started.base_sha256
     metrics = fit(tunable, records, fit_config, folder, settings=settings, resume=resume)
     scores = {
         "base": _scores(load_model(config.base, config.revision), split, config.protocol),

@@ -78,13 +78,12 @@ def overlapping_groups(records: Iterable[Record]) -> list[list[Record]]:
 
 
 def _with_whole_events(groups: list[list[Record]]) -> list[list[Record]]:
-    """Neighbouring groups that share an event joined: its records need not overlap."""
+    """Groups that share an event joined, with all between them: an event's records need not overlap."""
     joined: list[list[Record]] = []
     for group in groups:
-        if joined and _events(joined[-1]) & _events(group):
-            joined[-1].extend(group)
-        else:
-            joined.append(group)
+        sharing = (i for i, earlier in enumerate(joined) if _events(earlier) & _events(group))
+        first = next(sharing, len(joined))
+        joined[first:] = [[record for part in (*joined[first:], group) for record in part]]
     return joined
 
 

@@ -37,7 +37,8 @@ class FinetuneConfig:
         are held out. The best weights are those of the lowest validation loss.
     noise: sources of records without arrivals, mixed into the training windows.
     base, revision: a pretrained encoder or a task model, folder or hub id. Without one the model starts from
-        random weights, with the encoder that `size`, `architecture` and `contract` describe.
+        random weights, with the encoder that `size`, `architecture` and `contract` describe. A run on another
+        base than its checkpoints' is refused, also where the base's files changed under the same name.
     heads: settings by head; `{}` for a head's defaults. loss_weights: of each in the sum.
     seed: of new weights, the split, the order of the data and the validation windows.
     """
@@ -72,6 +73,11 @@ class FinetuneConfig:
             raise ValueError(
                 f"method {self.method.kind} trains a part of a pretrained model: give it as base, or use full"
             )
+        if self.base is not None and (self.architecture or self.contract != InputContract()):
+            raise ValueError(
+                "architecture and contract describe a new encoder, but the base brings its own: "
+                "leave them out, or leave base out"
+            )
 
     def fit_config(self) -> FitConfig:
         """The part that says how records train a model."""
@@ -105,6 +111,7 @@ def finetune(config: FinetuneConfig, *, resume: bool = True) -> FinetuneResult:
     records, skipped = _records(config)
     tunable = apply_method(started.model, config.method)
     settings = {k: v for k, v in as_plain(asdict(config)).items() if k not in ("output_dir", "training")}
+    settings["base_sha256"] = started.base_sha256
     output_dir = Path(config.output_dir)
     metrics = fit(tunable, records, config.fit_config(), output_dir, settings=settings, resume=resume)
     metrics |= {"inherited_heads": list(started.inherited_heads), "num_skipped": len(skipped)}

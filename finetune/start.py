@@ -28,6 +28,11 @@ class StartingModel:
     base: ModelFolder | None
     inherited_heads: tuple[str, ...]
 
+    @property
+    def base_sha256(self) -> str | None:
+        """The fingerprint of the base's weights."""
+        return None if self.base is None else self.base.sha256()
+
 
 def new_model(
     encoder: SeismicConfig, heads: Heads, loss_weights: Mapping[str, float], seed: int
@@ -72,4 +77,7 @@ def _base_config(folder: ModelFolder) -> tuple[SeismicConfig, dict[str, Any]]:
         config = task_config(folder)
         return config.encoder, config.heads  # type: ignore[return-value]
     InputContract.from_dict(settings.get("input_contract"), source=folder.source)
-    return SeismicConfig(**settings), {}
+    try:
+        return SeismicConfig(**settings), {}
+    except (ValueError, TypeError) as error:
+        raise ModelError(f"{folder.source}: config.json does not describe an encoder ({error})") from error

@@ -94,10 +94,11 @@ def test_what_does_not_fit_is_an_error(settings, message):
         ("steps", "an override is written key=value, found 'steps'"),
         ("steps.more=1", "steps is 10 and has no keys of its own"),
         ("inner.rate=1", "inner: unknown key"),
+        ("components=[Z", r"override 'components=\[Z': the value is not YAML .*quote it"),
     ],
 )
 def test_overrides_are_held_to_the_same(override, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=f"(?s){message}"):
         build_config(Run, {"steps": 10}, [override])
 
 

@@ -60,6 +60,12 @@ def test_an_event_stays_whole_though_its_records_do_not_overlap():
     assert [len(group) for group in overlapping_groups(records)] == [2, 1]
 
 
+def test_an_event_stays_whole_though_another_lies_between_its_records():
+    records = [_record("e", 0, "XX.A.", 20), _record("f", 40, "XX.A.", 20), _record("e", 80, "XX.FAR.", 20)]
+    groups = overlapping_groups([*records, _record("g", 200)])
+    assert [{r.event_id for r in group} for group in groups] == [{"e", "f"}, {"g"}]
+
+
 def test_the_split_depends_on_the_seed_alone():
     records = [_record(f"e{i}", 1000 * i) for i in range(20)]
     one = split_region(records, [], 8, 0.25, 0)

@@ -11,11 +11,12 @@ import obspy
 import pytest
 import torch
 import yaml
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from seisfm.configs.loader import CONFIG_FOLDER, build_config, load_config
 from seisfm.data.sources import load_all
 from seisfm.finetune.__main__ import main
 from seisfm.finetune.run import FinetuneConfig, finetune
+from seisfm.foundation.checkpoints import CheckpointError
 from seisfm.heads.model_folder import ModelError
 from seisfm.heads.task_model import load_model
 
@@ -117,6 +118,10 @@ def test_noise_sources_are_mixed_in(settings, tmp_path):
         ({"method": {"kind": "lora"}}, "method lora trains a part of a pretrained model: give it as base"),
         ({"method": {"kind": "head"}}, "method head trains a part of a pretrained model"),
         ({"validation_fraction": 0.0}, "validation_fraction must lie between 0 and 1"),
+        (
+            {"base": "somewhere"},
+            "architecture and contract describe a new encoder, but the base brings its own",
+        ),
         ({"validation_windows": 0}, "validation_windows must be at least 1"),
         ({"validation_fraction": 1e-6}, r"the split by event leaves nothing for \['validation'\]"),
         ({"heads": {"picks": {}}}, "unknown head 'picks'"),
@@ -131,7 +136,7 @@ def test_impossible_runs_are_refused(settings, changes, message):
 def test_an_adapter_is_no_base(settings, base, tmp_path):
     finetune(_config(settings, **ON_BASE, base=str(base), method={"kind": "lora"}))
     with pytest.raises(ModelError, match="is an adapter: merge it into a model first"):
-        finetune(_config(settings, base=str(tmp_path / "run"), output_dir=str(tmp_path / "next")))
+        finetune(_config(settings, **ON_BASE, base=str(tmp_path / "run"), output_dir=str(tmp_path / "next")))
 
 
 def test_validation_without_labels_chooses_nothing(settings, tmp_path):
@@ -154,6 +159,16 @@ def test_a_resumed_adapter_ends_with_the_same_bits(settings, base):
     finetune(config)
     after = load_file(folder / "adapter_model.safetensors")
     assert _equal(before, after)
+
+
+def test_a_run_goes_on_only_with_the_weights_that_it_began_with(settings, base, tmp_path):
+    copy = shutil.copytree(base, tmp_path / "base")
+    config = _config(settings, **ON_BASE, base=str(copy), method={"kind": "lora"})
+    finetune(config)
+    weights = load_file(copy / "model.safetensors")
+    save_file({name: tensor + 0.1 for name, tensor in weights.items()}, copy / "model.safetensors")
+    with pytest.raises(CheckpointError, match=r"run\.base_sha256 was '.*choose another output_dir"):
+        finetune(config)
 
 
 def test_the_command_prints_its_scores(settings, tmp_path, capsys):
