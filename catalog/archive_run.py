@@ -53,12 +53,15 @@ def pick_archive(
     to midnight, so that none is lost or doubled there. A station-day that fails costs itself alone: it is in
     `errors`, and will be tried again by the next run.
 
-    Raises ValueError where the folder holds picks of another model or other settings.
+    Raises ValueError where the folder holds picks of another model or other settings, or where the archive
+    has none of a wanted station.
     """
     root = Path(folder)
+    wanted = set(archive.station_ids if stations is None else stations)
+    if absent := sorted(wanted - set(archive.station_ids)):
+        raise ValueError(f"no stations {absent} in {archive.path}: it has {archive.station_ids}")
+    days = [day for day in archive.station_days() if day.station_id in wanted]
     check_key(root / "picks" / KEY_FILE, picker)
-    wanted = None if stations is None else set(stations)
-    days = [day for day in archive.station_days() if wanted is None or day.station_id in wanted]
     log = _SkippedLog(root / "picks" / SKIPPED_FILE)
     errors: list[Skipped] = []
     tables: list[PickTable] = []

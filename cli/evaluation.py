@@ -78,9 +78,15 @@ def _scored(config: PickingRunConfig) -> Outcome:
         numbers={"out": config.output_dir, **scores.to_dict(), "unread": skipped_numbers(skipped)},
         lines=(
             scores.table[list(SHOWN)].round(3).to_string(index=False),
+            *(_detection_line(name, found) for name, found in scores.detection.items()),
             scores.leakage.summary(),
             *scores.notes,
             *skipped_lines([*skipped, *scores.skipped]),
             f"wrote {config.output_dir}",
         ),
     )
+
+
+def _detection_line(name: str, found: dict[str, float]) -> str:
+    names = ("precision", "recall", "f1", "auc", "false_alarms_per_hour")
+    return f"{name} as a detector: " + ", ".join(f"{key} {found[key]:.3g}" for key in names)

@@ -20,7 +20,7 @@ from ..pretrain.run import PretrainResult
 from .stages import Corpus, ExamplePicks, RealRecords
 
 SCORE_COLUMNS = ["picker", "phase", "tolerance_s", "precision", "recall", "f1", "f1_low", "f1_high"]
-COMPONENT_ORDER = "ZNE12"
+DETECTION_COLUMNS = ["detector", "precision", "recall", "f1", "auc", "false_alarms_per_hour"]
 
 
 def introduction(report: Report) -> None:
@@ -135,6 +135,12 @@ def _score_tables(report: Report, found: dict[str, PickingScores]) -> None:
         residual_figure(residuals), "Picks minus labels, of found arrivals.", "Histogram of residuals"
     )
     report.table(after.false_picks.round(2), "False picks per station-hour in windows without arrivals.")
+    if after.detection:
+        detection = pd.DataFrame([{"detector": name, **found} for name, found in after.detection.items()])
+        report.table(
+            detection[DETECTION_COLUMNS].round(3),
+            "Detections of whole events, P to coda, by overlap; false alarms in windows without arrivals.",
+        )
     report.text(after.leakage.summary())
 
 

@@ -202,6 +202,7 @@ def test_synthesize_convert_and_score(
     evaluation.write_text(f"test: [{{kind: seisbench, path: {made}}}]\nprotocol: {{num_resamples: 20}}")
     line = f"eval run {evaluation} model={model} output_dir={tmp_path / 'again'} --json"
     again = json.loads(call(capsys, line)[1])
+    assert "model as a detector: precision" in call(capsys, line.removesuffix(" --json"))[1]
     assert again["table"] == json.loads(out)["table"]
     assert "false_alarms_per_hour" in again["detection"]["model"]
 

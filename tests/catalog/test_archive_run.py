@@ -77,6 +77,13 @@ def test_only_the_wanted_stations(archive, picker, tmp_path):
     assert set(run.picks.frame["station_id"]) == {"XX.ST01."}
 
 
+def test_a_station_that_the_archive_does_not_know_is_refused(archive, picker, tmp_path):
+    message = r"no stations \['XX.ST01.00'\] in .*it has \['XX.ST00.', 'XX.ST01.'\]"
+    with pytest.raises(ValueError, match=message):
+        pick_archive(archive[0], picker, tmp_path / "out", stations=["XX.ST01.00"], show_progress=False)
+    assert not (tmp_path / "out").exists()
+
+
 def test_another_model_or_other_settings_are_refused(archive, picker, onset_model, tmp_path):
     pick_archive(archive[0], picker, tmp_path / "out", show_progress=False)
     stricter = Picker(onset_model, PickerConfig(p_threshold=0.6, refine_shifts=2))
