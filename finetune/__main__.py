@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import sys
 
-import torch
-
-from ..configs.loader import load_config
 from ..eval.report import to_json
-from ..foundation.processes import this_process
-from ..foundation.training import NonFiniteError
+from ..foundation.command import run_from_yaml
 from .run import FinetuneConfig, finetune
 
 USAGE = """usage: python -m seisfm.finetune CONFIG [key=value …]
@@ -20,24 +16,12 @@ CONFIG is a YAML file or a shipped one, for example
 
 def main(arguments: list[str]) -> int:
     """Run, print the scores as JSON, and return the exit status: 2 for wrong use, 1 for a failure."""
-    if not arguments or arguments[0] in ("-h", "--help"):
-        print(USAGE, file=sys.stdout if arguments else sys.stderr)
-        return 0 if arguments else 2
-    try:
-        config = load_config(FinetuneConfig, arguments[0], arguments[1:])
-    except (ValueError, FileNotFoundError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    try:
-        result = finetune(config)
-    except (OSError, NonFiniteError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    if this_process().is_main_process:
-        print(to_json({"output_dir": str(result.output_dir), **result.metrics}))
-    if torch.distributed.is_initialized():
-        torch.distributed.destroy_process_group()
-    return 0
+    return run_from_yaml(USAGE, FinetuneConfig, _finetuned, arguments)
+
+
+def _finetuned(config: FinetuneConfig) -> str:
+    result = finetune(config)
+    return to_json({"output_dir": str(result.output_dir), **result.metrics})
 
 
 if __name__ == "__main__":

@@ -5,33 +5,17 @@ from __future__ import annotations
 import copy
 import os
 import re
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from peft.tuners.tuners_utils import BaseTunerLayer
 
+from ..foundation.run_folder import replacing_folder
 from ..heads.model_folder import ModelError, ModelFolder
 from ..heads.task_model import SeismicTaskConfig, SeismicTaskModel, load_model
 from .methods import TunableModel
 
 _OWN_HEAD = ".modules_to_save.default."
 _ADAPTER_ONLY = re.compile(r"\.(?:lora_\w+|ia3_\w+|original_module)\.")
-
-
-@contextmanager
-def replacing_folder(folder: Path) -> Iterator[Path]:
-    """A temporary folder whose files go into `folder` at the end, each by a rename.
-
-    Files of other names stay there: a run's folder holds its log and checkpoints as well.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".unfinished-") as name:
-        unfinished = Path(name)
-        yield unfinished
-        for file in sorted(unfinished.iterdir()):
-            file.replace(folder / file.name)
 
 
 def save_adapter(tunable: TunableModel, folder: str | Path, base: ModelFolder) -> None:

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from ..configs.loader import as_plain
 from ..data.augmentation import AugmentationConfig
 from ..data.records import Record, Skipped, event_keys, split_validation
 from ..data.sources import SourceConfig, load_all
 from ..data.windows import WindowConfig
-from ..eval.report import to_json, write_atomically
+from ..eval.report import to_json
 from ..foundation.contract import InputContract
 from ..foundation.model import SeismicConfig
 from ..foundation.processes import this_process
+from ..foundation.run_folder import replacing_folder, write_papers
 from ..foundation.training import TrainingConfig
 from ..heads.model_folder import ModelFolder
 from .adapters import save_adapter, save_model
@@ -134,12 +131,8 @@ def save_run(
         save_adapter(tunable, folder, base)
     else:
         save_model(tunable.model, folder)
-    settings = as_plain(asdict(config))  # type: ignore[call-overload]
-    write_atomically(folder / "training.yaml", yaml.safe_dump(settings, sort_keys=False))
-    write_atomically(folder / "metrics.json", to_json(metrics))
-    table = io.StringIO()
-    csv.writer(table).writerows([("item", "reason"), *((item.item, item.reason) for item in skipped)])
-    write_atomically(folder / "skipped.csv", table.getvalue())
+    with replacing_folder(folder) as unfinished:
+        write_papers(unfinished, config, to_json(metrics), skipped)
 
 
 def _start(config: FinetuneConfig) -> StartingModel:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
-import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -12,15 +9,17 @@ from typing import Any
 
 import torch
 
-from ..configs.loader import as_plain, save_config
+from ..configs.loader import as_plain
 from ..data.augmentation import AugmentationConfig
 from ..data.loader import WindowLoader
 from ..data.records import Record, Skipped, split_validation
 from ..data.sources import SourceConfig, load_all
 from ..data.windows import WindowConfig, validation_windows
+from ..eval.report import to_json
 from ..foundation.contract import InputContract
 from ..foundation.model import SeismicConfig, SeismicModel
 from ..foundation.processes import this_process
+from ..foundation.run_folder import replacing_folder, write_papers
 from ..foundation.training import TrainingConfig, TrainingResult, train
 from .held_out import HeldOut
 from .mae import MaskedAutoencoder, MaskedAutoencoderConfig
@@ -149,17 +148,6 @@ def _windows_per_step(training: TrainingConfig, num_processes: int) -> int:
 def _save(
     model: SeismicModel, config: PretrainConfig, metrics: dict[str, Any], skipped: Sequence[Skipped]
 ) -> None:
-    """Write the model folder's files beside it first, and then move each into its place."""
-    folder = Path(config.output_dir)
-    unfinished = folder / ".unfinished"
-    shutil.rmtree(unfinished, ignore_errors=True)
-    model.save_pretrained(unfinished)
-    save_config(config, unfinished / "training.yaml")
-    (unfinished / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")
-    with (unfinished / "skipped.csv").open("w", newline="") as table:
-        writer = csv.writer(table)
-        writer.writerow(("item", "reason"))
-        writer.writerows((item.item, item.reason) for item in skipped)
-    for file in unfinished.iterdir():
-        file.replace(folder / file.name)
-    unfinished.rmdir()
+    with replacing_folder(Path(config.output_dir)) as unfinished:
+        model.save_pretrained(unfinished)
+        write_papers(unfinished, config, to_json(metrics), skipped)

@@ -5,11 +5,12 @@ import json
 import pandas as pd
 import pytest
 import torch
-from seisfm.configs.loader import build_config
+from seisfm.configs.loader import build_config, load_config
 from seisfm.data.seisbench_format import SeisBenchDataset
 from seisfm.data.synthesis import SynthesisConfig
 from seisfm.data.synthesis.archive import synthesize_archive
 from seisfm.finetune.adapt import AdaptConfig, adapt, region_split
+from seisfm.finetune.adapt_command import main
 from seisfm.heads.model_folder import ModelError, ModelFolder
 from seisfm.heads.task_model import load_model
 
@@ -141,3 +142,18 @@ def test_what_cannot_be_done_is_said(settings, tmp_path, changes, error, message
 def test_an_encoder_alone_cannot_be_compared(settings, encoder, tmp_path):
     with pytest.raises(ModelError, match="an encoder has no heads yet"):
         adapt(_config(settings, tmp_path / "run", base=str(encoder)))
+
+
+def test_the_shipped_configuration_is_the_default_on_a_synthetic_region():
+    config = load_config(AdaptConfig, "finetune/adapt.yaml")
+    files = {name: getattr(config, name) for name in ("archive", "stations", "picks", "base", "output_dir")}
+    assert config == AdaptConfig(**files)
+
+
+def test_an_adaptation_is_run_from_one_yaml(done, settings, capsys, tmp_path):
+    # The folder of the finished run: its own settings go on where it was, which is at the end.
+    assert main([str(done.output_dir / "training.yaml")]) == 0
+    assert json.loads(capsys.readouterr().out)["steps"] == 4
+    assert main(["finetune/adapt.yaml", f"base={tmp_path}"]) == 1
+    assert "has no config.json" in capsys.readouterr().err
+    assert main(["finetune/adapt.yaml", "bases=x"]) == 2
