@@ -63,20 +63,19 @@ def scored_windows(
     """Windows of records and of noise, the same for a seed whatever the batch size.
 
     noise_windows: how many to cut from each record's part before its first arrival (up to `noise_guard_s`
-    ahead of it), and from each noise record. Raises ValueError where no window is left, and for noise records
-    of which no window is wanted.
+    ahead of it), and from each noise record. Raises ValueError where no window is left.
     """
-    if noise_records and not noise_windows:
-        raise ValueError(
-            f"{len(noise_records)} noise records are given, but noise_windows is 0: set it to 1 or more"
-        )
     usable, skipped = _usable([*records], windows)
     noise, without_noise = (
         _noise_before(usable, noise_guard_s, windows.window_s) if noise_windows else ([], [])
     )
     extra, unfit = _usable([*noise_records], windows)
+    if extra and not noise_windows:
+        unfit.append(
+            Skipped(f"{len(extra)} noise records", "noise_windows is 0: no window of them is scored")
+        )
     batches = fixed_windows(usable, windows, seed, windows_per_record, batch_size)
-    if noise + extra:
+    if noise_windows and noise + extra:
         batches += fixed_windows(noise + extra, windows, seed, noise_windows, batch_size)
     if not batches:
         reasons = sorted({item.reason for item in skipped})

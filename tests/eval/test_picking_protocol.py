@@ -214,6 +214,12 @@ def test_a_record_of_noise_among_the_scored_ones_is_noise_and_nothing_of_it_is_s
     assert windows.is_noise.sum() == 3 and windows.skipped == ()
 
 
+def test_noise_records_that_no_window_is_wanted_of_are_told():
+    windows = dataclasses.replace(FAST, noise_windows=0).cut(RECORDS[:2], RECORDS[2:4])
+    assert len(windows) == 2
+    assert [item.reason for item in windows.skipped] == ["noise_windows is 0: no window of them is scored"]
+
+
 def test_arrivals_in_a_gap_are_no_misses():
     waveform = RECORDS[0].waveform.copy()
     waveform[:, 3900:4100] = np.nan
@@ -243,10 +249,6 @@ def test_what_the_protocol_refuses():
         PickingProtocolConfig(tolerances_s=(0.1, 6.0))
     with pytest.raises(ValueError, match="thresholds must name"):
         PickingProtocolConfig(thresholds={"P": 0.3})
-    with pytest.raises(ValueError, match="noise_windows is 0: set it to 1"):
-        evaluate_picking(
-            Reader(), RECORDS[:2], dataclasses.replace(FAST, noise_windows=0), noise_records=RECORDS[2:4]
-        )
     with pytest.raises(ValueError, match="no window to score"):
         evaluate_picking(Reader(), [record(1, phases=())], FAST)
     with pytest.raises(KeyError, match="there are"):
