@@ -22,14 +22,15 @@ def save_adapter(tunable: TunableModel, folder: str | Path, base: ModelFolder) -
     """Save an adapter with its heads: `adapter_model.safetensors`, `adapter_config.json`, `config.json`.
 
     base: the model that it was trained on top of. A base on disk is named relative to the adapter's folder,
-    so that both can move together, and `config.json` keeps its fingerprint.
+    so that both can move together, one of the hub with its revision; `config.json` keeps its fingerprint.
     """
     if tunable.peft is None:
         raise ValueError(f"method {tunable.method.kind} makes no adapter: use model.save_pretrained")
     folder = Path(folder)
     is_local = Path(base.source).is_dir()
     name = os.path.relpath(base.path.resolve(), folder.resolve()) if is_local else base.source
-    tunable.peft.peft_config["default"].base_model_name_or_path = name
+    settings = tunable.peft.peft_config["default"]
+    settings.base_model_name_or_path, settings.revision = name, base.revision
     tunable.model.config.base_sha256 = base.sha256()
     with replacing_folder(folder) as unfinished:
         tunable.peft.save_pretrained(str(unfinished), save_embedding_layers=False)

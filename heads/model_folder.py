@@ -30,10 +30,14 @@ class ModelError(ValueError):
 
 @dataclass(frozen=True)
 class ModelFolder:
-    """The files of one model. source: what the user called it, for messages."""
+    """The files of one model.
+
+    source: what the user called it, for messages. revision: of a hub id, where one was asked for.
+    """
 
     path: Path
     source: str
+    revision: str | None = None
 
     @classmethod
     def find(cls, name_or_path: str | Path, revision: str | None = None) -> ModelFolder:
@@ -59,7 +63,7 @@ class ModelFolder:
                 f"no folder {name}, and the hub does not give it at revision {revision or 'main'} "
                 f"({reason}): check the name and the connection"
             ) from error
-        return cls(Path(downloaded), name)
+        return cls(Path(downloaded), name, revision)
 
     @property
     def is_adapter(self) -> bool:

@@ -54,6 +54,23 @@ def test_a_saved_adapter_gives_the_same_bits(base, tmp_path, batch_of, kind):
     assert not torch.equal(_probability(load_model(base), batch_of()), expected)
 
 
+def test_an_adapter_finds_its_base_of_the_hub_at_its_revision(base, tmp_path, batch_of, monkeypatch):
+    # The hub's own cache layout, where `v1` and `main` are different weights.
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+    repository = tmp_path / "cache" / "models--somebody--picker"
+    (repository / "refs").mkdir(parents=True)
+    for revision, commit in (("v1", "1" * 40), ("main", "2" * 40)):
+        (repository / "refs" / revision).write_text(commit)
+        shutil.copytree(base, repository / "snapshots" / commit)
+    newer = repository / "snapshots" / ("2" * 40) / "model.safetensors"
+    save_file({name: tensor + 0.1 for name, tensor in load_file(newer).items()}, newer)
+    tunable = _adapted(base)
+    save_adapter(tunable, tmp_path / "adapter", ModelFolder.find("somebody/picker", "v1"))
+    expected = _probability(tunable.model, batch_of())
+    assert torch.equal(_probability(load_model(tmp_path / "adapter"), batch_of()), expected)
+
+
 @pytest.mark.parametrize(
     ("kind", "settings"),
     [("lora", {}), ("lora", {"adapt_stem": True}), ("dora", {"adapt_stem": True}), ("ia3", {})],
