@@ -205,7 +205,9 @@ def _vertical(archive: Archive, station: dict, start_s: float, end_s: float) -> 
     for station_id in archive.station_ids:
         if station_id.rpartition(".")[0] == code:
             stream += archive.read(station_id, start_s, end_s).select(component="[Z3U]")
-    spans = [trace for trace in stream.split() if trace.stats.npts > 1 and trace.id == stream[0].id]
+    # ObsPy merges no traces of different rates, such as those around a change of the digitizer.
+    kind = {(trace.id, trace.stats.sampling_rate) for trace in stream[:1]}
+    spans = [t for t in stream.split() if t.stats.npts > 1 and (t.id, t.stats.sampling_rate) in kind]
     for trace in spans:
         trace.data = trace.data.astype(np.float32)
         trace.detrend("linear").filter("highpass", freq=HIGHPASS_HZ)
