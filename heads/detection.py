@@ -30,7 +30,8 @@ class DetectionHead(Head):
     """Probability that an event is there, from its P to S + 1.4 (S − P).
 
     One answer a token (6.25 a second with 16 samples at 100 Hz). `predict` gives `probability`
-    `(window, sample)`. Because the loss is balanced, 0.5 is as likely to be an event as noise is to be noise.
+    `(window, sample)`. The loss weighs event and noise alike, so the probability is that of a world
+    where half of the time is event: where events are rarer it overstates them.
     """
 
     config_class = DetectionConfig
