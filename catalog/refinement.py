@@ -18,6 +18,10 @@ MAX_ITERATIONS = 4
 COARSE = 4
 """Of the windows of a round, the first round looks at one in so many."""
 
+SETTLED = 8
+"""A pick has settled where it moved by no more samples than one in so many of its windows: the next round
+would look at all but those again."""
+
 SEARCH_S = 0.5
 """How far from the middle of its window a pick may have moved in one round."""
 
@@ -44,7 +48,7 @@ class Refinement:
         """The candidates' final times (seconds after the record's first sample), probabilities and widths.
 
         Each is put into the middle of a window and moved to the highest peak of its phase within `SEARCH_S`,
-        until it stays within half a sample: then all that the network sees is fixed by the pick itself.
+        until it settles: then what the network sees is fixed by the pick itself.
         """
         parts = [self._of_phase(candidates.of_phase(phase), phase) for phase in self.thresholds]
         columns = [np.concatenate([getattr(part, name) for part in parts]) for name in _COLUMNS]
@@ -62,7 +66,8 @@ class Refinement:
                 centre, phase, self.shifts[::COARSE] if iteration == 0 else self.shifts
             )
             moved = np.rint(peaks.time_s * self.sampling_rate_hz).astype(np.int64)
-            stays = (moved == reached) & (iteration > 0) | (iteration == MAX_ITERATIONS - 1)
+            settled = np.abs(moved - reached) <= len(self.shifts) // SETTLED
+            stays = settled & (iteration > 0) | (iteration == MAX_ITERATIONS - 1)
             done.append(peaks.select(stays))
             centre = moved[~stays]
         return _highest(done, phase, self.min_separation_s)
