@@ -97,7 +97,7 @@ def score_before_and_after(
 
 def publish_merged(folder: Path, tuned: FinetuneResult, scores: PickingScores) -> Path:
     """Merge the adapter into its base, add the scores, publish to a folder, and prove that it loads."""
-    merged, published = folder / "merged", folder / "model"
+    merged, published = folder / "seisfm-demo", folder / "model"
     shutil.rmtree(merged, ignore_errors=True)
     merge_adapter(tuned.output_dir, merged)
     for name in ("training.yaml", "metrics.json"):
