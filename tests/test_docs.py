@@ -37,7 +37,8 @@ def test_the_python_runs(path: Path, model: Path) -> None:
 
 
 def command_lines() -> list[str]:
-    lines = [line for path in TEXTS for block in blocks(path, "") for line in block.splitlines()]
+    whole = [block.replace("\\\n", " ") for path in TEXTS for block in blocks(path, "")]
+    lines = [line for block in whole for line in block.splitlines()]
     return [line for line in lines if line.startswith("seisfm ") and line != "seisfm --help"]
 
 
