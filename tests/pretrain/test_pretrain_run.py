@@ -85,7 +85,11 @@ def wait_for_step(process, folder, step):
 
 
 def assert_same_weights(folder, other):
-    for name in ("model.safetensors", "checkpoints/best.safetensors", "checkpoints/step-000060/optimizer.safetensors"):
+    for name in (
+        "model.safetensors",
+        "checkpoints/best.safetensors",
+        "checkpoints/step-000060/optimizer.safetensors",
+    ):
         tensors, others = load_file(folder / name), load_file(other / name)
         assert tensors.keys() == others.keys()
         assert all(torch.equal(tensor, others[key]) for key, tensor in tensors.items()), name
