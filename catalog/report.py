@@ -115,10 +115,18 @@ def _places(report: Report, catalog: Catalog, stations: pd.DataFrame) -> None:
     )
 
 
+def event_table(catalog: Catalog) -> pd.DataFrame:
+    """The events as a reader wants them: coordinates to ten metres, which four digits would not show."""
+    table = catalog.events[list(_EVENT_TABLE)].copy()
+    for name in ("latitude_deg", "longitude_deg"):
+        table[name] = [f"{value:.4f}" for value in table[name]]
+    return table
+
+
 def _event_table(report: Report, catalog: Catalog) -> None:
     report.section("Events")
     report.table(
-        catalog.events[list(_EVENT_TABLE)],
+        event_table(catalog),
         "Origins. Uncertainties are one standard deviation, the gap is the widest sector without station",
     )
 

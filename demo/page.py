@@ -6,7 +6,7 @@ import numpy as np
 import obspy
 import pandas as pd
 
-from ..catalog.report import record_section
+from ..catalog.report import event_table, record_section
 from ..catalog.run import CatalogRun
 from ..data.archive import Archive
 from ..data.examples import uh_stations
@@ -205,10 +205,7 @@ def catalog(report: Report, run: CatalogRun) -> None:
         f"with QuakeML, CSV and a report of its own, is in {run.output_dir}."
     )
     if len(events):
-        shown = [
-            name for name in ("time", "latitude_deg", "longitude_deg", "depth_km", "rms_s") if name in events
-        ]
-        report.table(events[shown].round(3), "Located events.")
+        report.table(event_table(run.catalog), "Located events.")
     archive = Archive.open(run.output_dir.parent / "archive")
     for event in events.to_dict("records"):
         arrivals = run.catalog.arrivals
