@@ -18,6 +18,8 @@ COMPONENT_SLOTS = {"Z": "Z", "N": "N", "E": "E", "1": "N", "2": "E", "H": "H", "
 
 UNITS = ("counts", "m/s", "m/s**2", "unknown")
 
+_TENSORS = ("waveform", "sampling_rate_hz", "observed", "start_time", "station_geometry", "event_index")
+
 
 @dataclass(frozen=True, kw_only=True)
 class WaveformBatch:
@@ -122,18 +124,7 @@ class WaveformBatch:
 
     def to(self, device: torch.device | str) -> WaveformBatch:
         """The same batch with its tensors on another device."""
-        moved = {
-            name: value.to(device)
-            for name in (
-                "waveform",
-                "sampling_rate_hz",
-                "observed",
-                "start_time",
-                "station_geometry",
-                "event_index",
-            )
-            if (value := getattr(self, name)) is not None
-        }
+        moved = {name: value.to(device) for name in _TENSORS if (value := getattr(self, name)) is not None}
         labels = {name: label.to(device) for name, label in self.labels.items()}
         return dataclasses.replace(self, **moved, labels=labels)
 
@@ -141,18 +132,7 @@ class WaveformBatch:
         """The windows of `index` (int64 or bool), in that order."""
         positions = index.nonzero().flatten() if index.dtype == torch.bool else index
         listed = positions.tolist()
-        tensors = {
-            name: value[positions]
-            for name in (
-                "waveform",
-                "sampling_rate_hz",
-                "observed",
-                "start_time",
-                "station_geometry",
-                "event_index",
-            )
-            if (value := getattr(self, name)) is not None
-        }
+        tensors = {name: value[positions] for name in _TENSORS if (value := getattr(self, name)) is not None}
         names: dict[str, Any] = {
             name: tuple(value[i] for i in listed)
             for name in ("unit", "station_id", "event_id")
