@@ -1,5 +1,7 @@
 """The learning rate, what decays, and the averaged weights."""
 
+import itertools
+
 import pytest
 import torch
 from seisfm.foundation.ema import WeightAverage, ema_decay_at
