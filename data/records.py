@@ -21,6 +21,10 @@ class Arrival:
     event: which of the record's events it belongs to; P and S of one event share the number.
     polarity: positive, negative, undecidable, or None where nobody looked.
     evaluation: manual, automatic, synthetic or unknown: who says so.
+    onset: impulsive, emergent, questionable, or None.
+    uncertainty_s: standard deviation of the time, None where nobody said.
+    probability: a machine's own, None for an analyst.
+    author: who or what picked, such as an agency or a model with its revision; None where unknown.
     """
 
     phase: str
@@ -28,6 +32,10 @@ class Arrival:
     event: int = 0
     polarity: str | None = None
     evaluation: str = "unknown"
+    onset: str | None = None
+    uncertainty_s: float | None = None
+    probability: float | None = None
+    author: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import calendar
+import dataclasses
 import json
 import math
 import re
@@ -44,7 +45,7 @@ _UNIT_OF = {"counts": "counts", "mps": "m/s", "m/s": "m/s"} | dict.fromkeys(
 _POLARITY_OF = {"positive": "positive", "up": "positive", "negative": "negative", "down": "negative"} | {
     "undecidable": "undecidable"
 }
-_ARRIVAL_FIELDS = ("phase", "time_s", "event", "polarity", "evaluation")
+_ARRIVAL_FIELDS = tuple(field.name for field in dataclasses.fields(Arrival))
 _ISO = re.compile(r"(\d{4})[-/](\d\d)[-/](\d\d)[T ](\d\d):(\d\d):(\d\d)(\.\d+)?(Z|\+00:00)?$")
 
 
@@ -137,7 +138,8 @@ def arrivals_of_row(
     if "trace_arrivals" not in row:
         return tuple(plain)
     items = json.loads(row["trace_arrivals"])
-    full = tuple(Arrival(**dict(zip(_ARRIVAL_FIELDS, item, strict=True))) for item in items)
+    # A set that was written before the fields after `evaluation` existed has none of them.
+    full = tuple(Arrival(**dict(zip(_ARRIVAL_FIELDS, item, strict=False))) for item in items)
     odd = [one.phase for one in plain if not any(_agree(one, other, sampling_rate_hz) for other in full)]
     odd += sorted({canonical_phase(one.phase) for one in full} - {one.phase for one in plain})
     if odd:
