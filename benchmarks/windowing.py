@@ -13,7 +13,7 @@ import torch
 from seisfm.data.augmentation import AugmentationConfig
 from seisfm.data.loader import WindowLoader
 from seisfm.data.records import Arrival, Record
-from seisfm.data.windows import WindowConfig, cut_windows
+from seisfm.data.windows import WindowConfig
 
 BATCH_SIZE = 64
 NUM_BATCHES = 40
@@ -55,16 +55,18 @@ def main() -> None:
     records = make_records(512, 90.0)
     noise_records = make_records(64, 90.0, labelled=False)
     slow_records = make_records(512, 90.0, rate_hz=50.0)
-    windows, generator = WindowConfig(), torch.Generator().manual_seed(0)
+    windows = WindowConfig()
+    plain = WindowLoader(records, windows, None, BATCH_SIZE, 0)
+    plain_slow = WindowLoader(slow_records, windows, None, BATCH_SIZE, 0)
     augmented = WindowLoader(records, windows, AugmentationConfig(), BATCH_SIZE, 0)
     with_noise = WindowLoader(
         records, windows, AugmentationConfig(), BATCH_SIZE, 0, noise_records=noise_records
     )
     cases: dict[str, Callable[[int], object]] = {
-        "cut_windows": lambda i: cut_windows(records[:BATCH_SIZE], windows, generator),
-        "cut_windows, records of 50 Hz": lambda i: cut_windows(slow_records[:BATCH_SIZE], windows, generator),
-        "loader, default augmentation": lambda i: augmented.batch(*divmod(i, augmented.num_batches)),
-        "loader, with recorded noise": lambda i: with_noise.batch(*divmod(i, with_noise.num_batches)),
+        "loader, no augmentation": plain.batch,
+        "loader, no augmentation, 50 Hz": plain_slow.batch,
+        "loader, default augmentation": augmented.batch,
+        "loader, with recorded noise": with_noise.batch,
     }
     for name, make in cases.items():
         print(f"{name:32s} {windows_per_cpu_s(make):8.0f} windows per CPU-second")

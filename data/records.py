@@ -11,6 +11,12 @@ import numpy as np
 
 from .batch import COMPONENT_SLOTS, UNITS
 
+POLARITIES = ("positive", "negative", "undecidable")
+"""Classes of the `polarity` label, by position; −1 is unknown."""
+
+PHASE_FAMILY = {"P": "P", "Pg": "P", "Pn": "P", "Pb": "P", "S": "S", "Sg": "S", "Sn": "S", "Sb": "S"}
+"""Which crustal phases compete for an event's first P and first S."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Arrival:

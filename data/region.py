@@ -15,10 +15,9 @@ import pandas as pd
 from obspy.geodetics import gps2dist_azimuth
 
 from .archive import Archive
-from .records import Arrival, Record, Skipped
+from .records import PHASE_FAMILY, Arrival, Record, Skipped
 from .station_picks import StationPick, picks_by_station, utc_seconds_of
 from .streams import stream_to_records
-from .window_labels import PHASE_FAMILY
 
 
 def make_region_records(

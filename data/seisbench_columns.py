@@ -14,8 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from .records import Arrival, Record
-from .window_labels import PHASE_FAMILY
+from .records import PHASE_FAMILY, Arrival, Record
 
 ARRIVAL_COLUMN = re.compile(r"trace_(?P<phase>.+)_arrival_sample$")
 

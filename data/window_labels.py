@@ -2,37 +2,22 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-
+import numpy as np
 import torch
 from torch import Tensor
 
-from .records import Record
-
-POLARITIES = ("positive", "negative", "undecidable")
-"""Classes of the `polarity` label, by position; −1 is unknown."""
-
-PHASE_FAMILY = {"P": "P", "Pg": "P", "Pn": "P", "Pb": "P", "S": "S", "Sg": "S", "Sn": "S", "Sb": "S"}
-"""Which crustal phases compete for an event's first P and first S."""
-
-SOURCE_LABELS = {
-    "magnitude": "source_magnitude",
-    "distance_km": "path_ep_distance_km",
-    "back_azimuth_deg": "path_back_azimuth_deg",
-    "depth_km": "source_depth_km",
-}
-"""Label of a window → metadata of its record (SeisBench's names)."""
+from .record_table import SOURCE_LABELS, RecordTable, ranges
 
 EVENT_LABELS = ("p_arrival_s", "s_arrival_s", "polarity")
 """The labels that are `(window, event)`; all others describe the window as a whole."""
 
-STATION_GEOMETRY = ("station_latitude_deg", "station_longitude_deg", "station_elevation_m")
 
-
-def window_labels(records: Sequence[Record], start_s: Sequence[float], window_s: float) -> dict[str, Tensor]:
+def window_labels(
+    table: RecordTable, positions: np.ndarray, start_s: np.ndarray, window_s: float
+) -> dict[str, Tensor]:
     """The earthquakes in and near each window.
 
+    positions: the record of each window, in the table.
     start_s: each window's first sample, seconds after the first sample of its record.
 
     Returns
@@ -45,60 +30,51 @@ def window_labels(records: Sequence[Record], start_s: Sequence[float], window_s:
       `magnitude`, `distance_km`, `back_azimuth_deg`, `depth_km` float32 `(window,)`: of the record's event.
         NaN where unknown, and where the record's arrivals show that the window misses the event.
     """
-    events = [_nearby_events(record, start, window_s) for record, start in zip(records, start_s, strict=True)]
-    num_events = max(1, *map(len, events)) if events else 1
-    empty = (math.nan, math.nan, -1)
-    table = [[*found, *[empty] * (num_events - len(found))] for found in events]
-    values = torch.tensor(table, dtype=torch.float64).reshape(len(records), num_events, 3)
-    labels = {
-        "p_arrival_s": values[..., 0].float(),
-        "s_arrival_s": values[..., 1].float(),
-        "polarity": values[..., 2].long(),
-        "p_labelled": torch.tensor(["P" in record.labelled_phases for record in records], dtype=torch.bool),
-        "s_labelled": torch.tensor(["S" in record.labelled_phases for record in records], dtype=torch.bool),
-    }
-    sources = [
-        [_number(record, key) for key in SOURCE_LABELS.values()]
-        if _event_in_view(record, start, window_s)
-        else [math.nan] * len(SOURCE_LABELS)
-        for record, start in zip(records, start_s, strict=True)
-    ]
-    columns = torch.tensor(sources, dtype=torch.float32).reshape(len(records), len(SOURCE_LABELS)).unbind(1)
-    return labels | dict(zip(SOURCE_LABELS, columns, strict=True))
+    arrival_s, polarity, in_view = _nearby_events(table, positions, start_s, window_s)
+    source = np.where(in_view[:, None], table.source[positions], np.float32(np.nan))
+    return {
+        "p_arrival_s": torch.from_numpy(arrival_s[..., 0]),
+        "s_arrival_s": torch.from_numpy(arrival_s[..., 1]),
+        "polarity": torch.from_numpy(polarity),
+        "p_labelled": torch.from_numpy(table.labelled[positions, 0]),
+        "s_labelled": torch.from_numpy(table.labelled[positions, 1]),
+    } | dict(zip(SOURCE_LABELS, torch.from_numpy(source).unbind(1), strict=True))
 
 
-def station_geometry(records: Sequence[Record]) -> Tensor:
-    """Latitude and longitude in degrees and elevation in metres, float32 `(window, 3)`, NaN where unknown."""
-    rows = [[_number(record, key) for key in STATION_GEOMETRY] for record in records]
-    return torch.tensor(rows, dtype=torch.float32).reshape(len(records), 3)
-
-
-def _nearby_events(record: Record, start_s: float, window_s: float) -> list[tuple[float, float, int]]:
-    """First P, first S and first motion of each event with an arrival near the window, in order of time."""
-    events: dict[int, list[float]] = {}
-    for arrival in record.arrivals:
-        column = "PS".find(PHASE_FAMILY.get(arrival.phase, "none"))
-        time_s = arrival.time_s - start_s
-        if column < 0 or not -window_s <= time_s < 2 * window_s:
-            continue
-        event = events.setdefault(arrival.event, [math.nan, math.nan, -1])
-        if not time_s >= event[column]:
-            event[column] = time_s
-            if column == 0:
-                event[2] = POLARITIES.index(arrival.polarity) if arrival.polarity in POLARITIES else -1
-    ordered = sorted(events.values(), key=lambda event: min(t for t in event[:2] if not math.isnan(t)))
-    return [(p_s, s_s, int(polarity)) for p_s, s_s, polarity in ordered]
-
-
-def _event_in_view(record: Record, start_s: float, window_s: float) -> bool:
-    """Whether the event that the metadata describe (the record's first) can be seen in the window.
+def _nearby_events(
+    table: RecordTable, positions: np.ndarray, start_s: np.ndarray, window_s: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """First P and S `(window, event, 2)` in order of time, first motion, and whether event 0 is in view.
 
     A record without arrivals does not tell where its event is: the window is then taken to show it.
     """
-    times_s = [arrival.time_s - start_s for arrival in record.arrivals if arrival.event == 0]
-    return not record.arrivals or any(0 <= time_s < window_s for time_s in times_s)
+    first, last = table.event_start[positions], table.event_start[positions + 1]
+    counts = last - first
+    num_columns = max(1, int(counts.max(initial=0)))
+    events = ranges(first, last)
+    places = np.nonzero(np.arange(num_columns) < counts[:, None])
+    arrival_s = np.full((len(positions), num_columns, 2), np.nan)
+    arrival_s[places] = table.event_arrival_s[events]
+    arrival_s -= start_s[:, None, None]
+    polarity = np.full((len(positions), num_columns), -1, dtype=np.int64)
+    polarity[places] = table.event_polarity[events]
+    own = np.zeros((len(positions), num_columns), dtype=bool)
+    own[places] = table.event_number[events] == 0
+    inside = ((arrival_s >= 0) & (arrival_s < window_s)).any(axis=2)
+    in_view = (inside & own).any(axis=1) | ~table.has_arrivals[positions]
+    near = (arrival_s >= -window_s) & (arrival_s < 2 * window_s)
+    arrival_s[~near] = np.nan
+    polarity[~near[..., 0]] = -1
+    order, num_kept = _order_of_time(arrival_s)
+    return (
+        np.take_along_axis(arrival_s, order[..., None], axis=1)[:, :num_kept].astype(np.float32),
+        np.take_along_axis(polarity, order, axis=1)[:, :num_kept],
+        in_view,
+    )
 
 
-def _number(record: Record, key: str) -> float:
-    value = record.metadata.get(key)
-    return math.nan if value is None else float(value)
+def _order_of_time(arrival_s: np.ndarray) -> tuple[np.ndarray, int]:
+    """Each window's events by their first arrival, those without one last; and how many columns that is."""
+    first_s = np.where(np.isnan(arrival_s), np.inf, arrival_s).min(axis=2)
+    num_kept = max(1, int(np.isfinite(first_s).sum(axis=1).max(initial=0)))
+    return np.argsort(first_s, axis=1, kind="stable"), num_kept

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from .batch import COMPONENT_SLOTS, COMPONENTS, WaveformBatch
-from .records import Record
+from .batch import COMPONENTS, UNITS, WaveformBatch
+from .record_table import RecordTable
 from .resampling import filter_reach, rate_ratio, resample_with_gaps
-from .window_labels import PHASE_FAMILY, station_geometry, window_labels
+from .window_labels import window_labels
+
+ReadWaveform = Callable[[int], np.ndarray]
+"""A record's samples, float32 `(component, sample)`, by its position."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +23,8 @@ class WindowConfig:
     """What the windows of a batch have in common.
 
     window_s: length.
+    also_s: further lengths. A batch has one of them all, with equal chance, so that nothing is padded.
+    length_block: so many windows of a run, one after the other, have one length.
     sampling_rate_hz: records at another rate are resampled, with their gaps kept.
     components: rows of the batch. One that a record lacks is NaN; one that is not listed here is left out.
     arrival_fraction: share of windows placed around the record's first arrival, which falls anywhere between
@@ -33,6 +37,8 @@ class WindowConfig:
     components: tuple[str, ...] = ("Z", "N", "E")
     arrival_fraction: float = 0.8
     margin_s: float = 1.0
+    also_s: tuple[float, ...] = ()
+    length_block: int = 4096
 
     def __post_init__(self) -> None:
         if not self.sampling_rate_hz > 0 or not self.window_s * self.sampling_rate_hz >= 1:
@@ -45,9 +51,15 @@ class WindowConfig:
             raise ValueError(f"components must be some of {COMPONENTS}, each once, found {self.components}")
         if not 0 <= self.arrival_fraction <= 1:
             raise ValueError(f"arrival_fraction must lie in 0 to 1, found {self.arrival_fraction}")
-        if not 0 <= self.margin_s < self.window_s / 2:
+        shortest_s = min((self.window_s, *self.also_s))
+        if not shortest_s * self.sampling_rate_hz >= 1 or self.length_block < 1:
             raise ValueError(
-                f"margin_s must lie in 0 to half of window_s ({self.window_s / 2:g} s), found {self.margin_s}"
+                "also_s must be lengths of one sample or more and length_block 1 or more, "
+                f"found {self.also_s} and {self.length_block}"
+            )
+        if not 0 <= self.margin_s < shortest_s / 2:
+            raise ValueError(
+                f"margin_s must lie in 0 to half of window_s ({shortest_s / 2:g} s), found {self.margin_s}"
             )
 
     @property
@@ -56,140 +68,112 @@ class WindowConfig:
         return round(self.window_s * self.sampling_rate_hz)
 
 
-def cut_windows(records: Sequence[Record], config: WindowConfig, generator: torch.Generator) -> WaveformBatch:
-    """One window from each record, at a random place.
+def start_samples(
+    table: RecordTable, positions: np.ndarray, config: WindowConfig, draws: np.ndarray
+) -> np.ndarray:
+    """The first sample in its record of each window, int64, from two uniform numbers in [0, 1) a window.
 
     A window lies inside of its record where that is long enough, except that one around an arrival near the
-    record's edge may stick out, by half of its length at most; there it is NaN and not observed.
-    `window_labels` says what the labels are. `generator` is on the CPU.
+    record's edge may stick out (negative, or beyond its end), by half of its length at most.
     """
-    draws = torch.rand(len(records), 2, generator=generator, dtype=torch.float64).tolist()
-    starts = [_start_sample(record, config, *draw) for record, draw in zip(records, draws, strict=True)]
-    return cut_windows_at(records, starts, config)
+    window_s, duration_s = config.window_s, table.duration_s[positions]
+    arrival_s = table.first_arrival_s[positions]
+    anywhere = np.isnan(arrival_s) | (draws[:, 0] >= config.arrival_fraction)
+    # Both limits together always leave room: margin_s < window_s / 2, and the arrival is in the record.
+    overlap_s = np.minimum(window_s / 2, duration_s)
+    earliest_s = np.where(
+        anywhere,
+        np.minimum(0.0, duration_s - window_s),
+        np.maximum(arrival_s - (window_s - config.margin_s), overlap_s - window_s),
+    )
+    latest_s = np.where(
+        anywhere,
+        np.maximum(0.0, duration_s - window_s),
+        np.minimum(arrival_s - config.margin_s, duration_s - overlap_s),
+    )
+    start_s = earliest_s + draws[:, 1] * (latest_s - earliest_s)
+    return np.round(start_s * table.sampling_rate_hz[positions]).astype(np.int64)
 
 
-def fixed_windows(
-    records: Sequence[Record],
+def cut_windows(
+    table: RecordTable,
+    positions: np.ndarray,
+    read: ReadWaveform,
+    starts: np.ndarray,
     config: WindowConfig,
-    seed: int,
-    windows_per_record: int = 1,
-    batch_size: int = 64,
-) -> list[WaveformBatch]:
-    """The windows of an evaluation: the same for a record whatever its company, its order or the batch size.
-
-    Each record's randomness comes from the seed and its own `record_id`.
-    """
-    if windows_per_record < 1 or batch_size < 1:
-        raise ValueError(
-            "windows_per_record and batch_size must be 1 or more, "
-            f"found {windows_per_record} and {batch_size}"
-        )
-    batches = []
-    places = [(i, j) for i in range(len(records)) for j in range(windows_per_record)]
-    for first in range(0, len(places), batch_size):
-        chosen = [(records[i], j) for i, j in places[first : first + batch_size]]
-        starts = [_start_sample(record, config, *_record_draws(record, seed, j)) for record, j in chosen]
-        batches.append(cut_windows_at([record for record, _ in chosen], starts, config))
-    return batches
-
-
-def validation_windows(
-    records: Sequence[Record], config: WindowConfig, seed: int, num_windows: int, batch_size: int
-) -> list[WaveformBatch]:
-    """About so many fixed windows, evenly from all records: sources stand in them one after the other.
-
-    Each record that is taken gives as many windows as the others; only those that are taken are read.
-    """
-    windows_per_record = math.ceil(num_windows / len(records))
-    num_records = math.ceil(num_windows / windows_per_record)
-    chosen = [records[i * len(records) // num_records] for i in range(num_records)]
-    return fixed_windows(chosen, config, seed, windows_per_record, batch_size)
-
-
-def cut_windows_at(
-    records: Sequence[Record], start_samples: Sequence[int], config: WindowConfig
 ) -> WaveformBatch:
-    """One window from each record, from a given sample of it on (negative: before its beginning).
+    """One window from each record of `positions`, from a given sample of it on (negative: before its start).
+
+    Beyond the ends of the record the window is NaN and not observed. `window_labels` says what the labels
+    are.
 
     Raises ValueError where a record has none of the configured components.
     """
-    waveform = np.full((len(records), len(config.components), config.num_samples), np.nan, dtype=np.float32)
-    for window, record, start in zip(waveform, records, start_samples, strict=True):
-        _copy_window(window, record, start, config)
-    start_s = [start / record.sampling_rate_hz for record, start in zip(records, start_samples, strict=True)]
+    start_s = starts / table.sampling_rate_hz[positions]
     return WaveformBatch(
-        waveform=torch.from_numpy(waveform),
-        sampling_rate_hz=torch.full((len(records),), config.sampling_rate_hz),
+        waveform=torch.from_numpy(_samples(table, positions, read, starts, config)),
+        sampling_rate_hz=torch.full((len(positions),), config.sampling_rate_hz),
         component_names=config.components,
-        unit=tuple(record.unit for record in records),
-        station_id=tuple(record.station_id for record in records),
-        event_id=tuple(record.event_id for record in records),
-        start_time=torch.tensor(
-            [record.start_time + offset_s for record, offset_s in zip(records, start_s, strict=True)],
-            dtype=torch.float64,
-        ),
-        station_geometry=station_geometry(records),
-        labels=window_labels(records, start_s, config.window_s),
+        unit=tuple(UNITS[code] for code in table.unit[positions].tolist()),
+        station_id=tuple(table.station_id[positions].tolist()),
+        event_id=tuple(table.event_id[positions].tolist()),
+        start_time=torch.from_numpy(table.start_time[positions] + start_s),
+        station_geometry=torch.from_numpy(table.station_geometry[positions]),
+        labels=window_labels(table, positions, start_s, config.window_s),
     )
 
 
-def _start_sample(record: Record, config: WindowConfig, choice: float, place: float) -> int:
-    """The window's first sample in the record, from two uniform numbers in [0, 1)."""
-    window_s, duration_s = config.window_s, record.duration_s
-    arrival_s = _first_arrival_s(record)
-    if math.isnan(arrival_s) or choice >= config.arrival_fraction:
-        earliest_s, latest_s = min(0.0, duration_s - window_s), max(0.0, duration_s - window_s)
-    else:
-        # Both limits together always leave room: margin_s < window_s / 2, and the arrival is in the record.
-        overlap_s = min(window_s / 2, duration_s)
-        earliest_s = max(arrival_s - (window_s - config.margin_s), overlap_s - window_s)
-        latest_s = min(arrival_s - config.margin_s, duration_s - overlap_s)
-    return round((earliest_s + place * (latest_s - earliest_s)) * record.sampling_rate_hz)
-
-
-def _first_arrival_s(record: Record) -> float:
-    """The earliest P or S inside of the record, seconds after its first sample; NaN where there is none."""
-    times_s = [
-        arrival.time_s
-        for arrival in record.arrivals
-        if arrival.phase in PHASE_FAMILY and 0 <= arrival.time_s < record.duration_s
-    ]
-    return min(times_s, default=math.nan)
-
-
-def _record_draws(record: Record, seed: int, repeat: int) -> tuple[float, float]:
-    digest = hashlib.sha256(f"{seed}/{repeat}/{record.record_id}".encode()).digest()
-    return int.from_bytes(digest[:6]) / 2**48, int.from_bytes(digest[6:12]) / 2**48
-
-
-def _copy_window(window: np.ndarray, record: Record, start: int, config: WindowConfig) -> None:
-    """Fill `(component, sample)` of a batch with what the record has there."""
-    slots = [COMPONENT_SLOTS[name] for name in record.component_names]
-    rows = [row for row, slot in enumerate(config.components) if slot in slots]
-    if not rows:
+def _samples(
+    table: RecordTable, positions: np.ndarray, read: ReadWaveform, starts: np.ndarray, config: WindowConfig
+) -> np.ndarray:
+    """Float32 `(window, component, sample)` at the configured rate; windows of one rate go together."""
+    rows = table.component_rows[positions][:, [COMPONENTS.index(name) for name in config.components]]
+    lost = np.flatnonzero((rows < 0).all(axis=1))
+    if len(lost):
+        record = positions[lost[0]]
+        there = table.component_rows[record] >= 0
+        names = tuple(name for name, is_there in zip(COMPONENTS, there, strict=True) if is_there)
         raise ValueError(
-            f"record {record.record_id} has components {record.component_names}, none of which is among the "
+            f"record {table.record_id[record]} has components {names}, none of which is among the "
             f"configured {config.components}: leave it out, or add its components to the configuration"
         )
-    order = [slots.index(config.components[row]) for row in rows]
-    ratio = rate_ratio(record.sampling_rate_hz, config.sampling_rate_hz)
-    if ratio == 1:
-        window[rows] = _cut(record.waveform, order, start, config.num_samples)
-        return
-    # The filter's reach is cut as surplus, so that no edge shows. In whole periods of the ratio it keeps the
-    # window's first sample on the output's grid.
-    surplus = ratio.denominator * math.ceil(filter_reach(ratio) / ratio.denominator)
-    num_native = math.ceil(config.num_samples / ratio) + 2 * surplus
-    native = torch.from_numpy(_cut(record.waveform, order, start - surplus, num_native))
-    resampled = resample_with_gaps(native, record.sampling_rate_hz, config.sampling_rate_hz)
-    first = int(surplus * ratio)
-    window[rows] = resampled[:, first : first + config.num_samples]
+    rates_hz = table.sampling_rate_hz[positions]
+    waveform = np.full((len(positions), len(config.components), config.num_samples), np.nan, dtype=np.float32)
+    for rate_hz in np.unique(rates_hz).tolist():
+        windows = np.flatnonzero(rates_hz == rate_hz)
+        own = positions[windows], rows[windows], read
+        ratio = rate_ratio(rate_hz, config.sampling_rate_hz)
+        if ratio == 1:
+            _copy(waveform, windows, *own, starts[windows])
+            continue
+        # The filter's reach is cut as surplus, so that no edge shows. In whole periods of the ratio it keeps
+        # the window's first sample on the output's grid.
+        surplus = ratio.denominator * math.ceil(filter_reach(ratio) / ratio.denominator)
+        num_native = math.ceil(config.num_samples / ratio) + 2 * surplus
+        native = np.full((len(windows), waveform.shape[1], num_native), np.nan, dtype=np.float32)
+        _copy(native, np.arange(len(windows)), *own, starts[windows] - surplus)
+        resampled = resample_with_gaps(torch.from_numpy(native), rate_hz, config.sampling_rate_hz)
+        first = int(surplus * ratio)
+        waveform[windows] = resampled[..., first : first + config.num_samples].numpy()
+    return waveform
 
 
-def _cut(waveform: np.ndarray, order: list[int], start: int, num_samples: int) -> np.ndarray:
-    """`waveform[order, start : start + num_samples]`, NaN beyond its ends."""
-    cut = np.full((len(order), num_samples), np.nan, dtype=np.float32)
-    first, last = max(start, 0), min(start + num_samples, waveform.shape[1])
-    if last > first:
-        cut[:, first - start : last - start] = waveform[order, first:last]
-    return cut
+def _copy(
+    target: np.ndarray,
+    windows: np.ndarray,
+    positions: np.ndarray,
+    rows: np.ndarray,
+    read: ReadWaveform,
+    starts: np.ndarray,
+) -> None:
+    """Fill windows of `target` `(window, component, sample)` with what their records have there."""
+    num_samples = target.shape[2]
+    items = zip(windows.tolist(), positions.tolist(), rows.tolist(), starts.tolist(), strict=True)
+    for window, position, sources, start in items:
+        samples = read(position)
+        first, last = max(start, 0), min(start + num_samples, samples.shape[1])
+        if last <= first:
+            continue
+        for row, source in enumerate(sources):
+            if source >= 0:
+                target[window, row, first - start : last - start] = samples[source, first:last]

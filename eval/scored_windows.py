@@ -10,7 +10,8 @@ import numpy as np
 
 from ..data.batch import COMPONENT_SLOTS, WaveformBatch
 from ..data.records import Record, Skipped
-from ..data.windows import WindowConfig, fixed_windows
+from ..data.window_source import fixed_windows
+from ..data.windows import WindowConfig
 from .pick_metrics import PhaseTruth
 
 

@@ -15,7 +15,8 @@ from ..data.augmentation import AugmentationConfig
 from ..data.batch import WaveformBatch
 from ..data.loader import WindowLoader
 from ..data.records import Record
-from ..data.windows import WindowConfig, validation_windows
+from ..data.window_source import validation_windows
+from ..data.windows import WindowConfig
 from ..foundation.processes import this_process
 from ..foundation.training import TrainingConfig, train
 from ..heads.task_model import SeismicTaskModel

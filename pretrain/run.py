@@ -14,7 +14,8 @@ from ..data.augmentation import AugmentationConfig
 from ..data.loader import WindowLoader
 from ..data.records import Record, Skipped, split_validation
 from ..data.sources import SourceConfig, load_all
-from ..data.windows import WindowConfig, validation_windows
+from ..data.window_source import validation_windows
+from ..data.windows import WindowConfig
 from ..eval.report import to_json
 from ..foundation.contract import InputContract
 from ..foundation.model import SeismicConfig, SeismicModel

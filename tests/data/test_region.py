@@ -4,7 +4,8 @@ import pandas as pd
 import pytest
 from seisfm.data.archive import Archive
 from seisfm.data.region import make_region_records, noise_records
-from seisfm.data.windows import WindowConfig, cut_windows_at
+from seisfm.data.window_source import WindowSource
+from seisfm.data.windows import WindowConfig
 
 START = pd.Timestamp("2022-03-04T05:00:00Z")
 RATE_HZ = 50.0
@@ -148,7 +149,7 @@ def test_source_and_path(archive):
     assert about["path_ep_distance_km"] == pytest.approx(111.3, abs=0.1)
     assert about["source_depth_km"] == 8.0 and "source_magnitude" not in about
     assert "events ['e2'] are not in the event table" in reasons_of(skipped, "XX.A.")
-    batch = cut_windows_at(records[:1], [0], WindowConfig(window_s=60.0))
+    batch = WindowSource(records[:1]).cut_at(np.array([0]), np.array([0]), WindowConfig(window_s=60.0))
     assert float(batch.labels["distance_km"]) == pytest.approx(111.3, abs=0.1)
     assert float(batch.labels["p_arrival_s"][0, 0]) == 30.0
 

@@ -1,4 +1,5 @@
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from seisfm.data.phasenet_npz import read_phasenet_npz
 from seisfm.data.records import Arrival, Record
-from seisfm.data.windows import WindowConfig, cut_windows, cut_windows_at, fixed_windows
+from seisfm.data.window_random import WindowRandom, window_keys
+from seisfm.data.window_source import WindowSource, fixed_windows
+from seisfm.data.windows import WindowConfig
 
 REAL_DATA = Path(os.environ.get("SEISFM_DATA", Path(__file__).parents[2] / ".." / "shared" / "data"))
 
@@ -35,8 +38,16 @@ def arrival(phase, time_s, event=0, polarity=None):
     return Arrival(phase=phase, time_s=time_s, event=event, polarity=polarity)
 
 
-def generator(seed=0):
-    return torch.Generator().manual_seed(seed)
+def cut_windows(records, config, seed=0):
+    """A window of each record, at a place that the seed and the record's position decide."""
+    count = len(records)
+    random = WindowRandom(window_keys(torch.arange(count), seed))
+    return WindowSource(records).cut(np.arange(count), random, config)
+
+
+def cut_windows_at(records, starts, config):
+    """A window of each record, from a given sample on."""
+    return WindowSource(records).cut_at(np.arange(len(records)), np.array(starts), config)
 
 
 @settings(max_examples=60, deadline=None)
@@ -55,7 +66,7 @@ def test_a_window_holds_its_samples_its_arrival_and_half_of_itself(
     config = WindowConfig(
         window_s=20.0, sampling_rate_hz=rate_hz, arrival_fraction=arrival_fraction, margin_s=1.0
     )
-    batch = cut_windows([record], config, generator(seed))
+    batch = cut_windows([record], config, seed)
     observed = batch.observed[0, 0]
     overlap = int(observed.sum())
     assert overlap >= min(10.0 * rate_hz, record.waveform.shape[1]) - 1
@@ -75,7 +86,7 @@ def test_a_window_holds_its_samples_its_arrival_and_half_of_itself(
 def test_arrivals_fall_evenly_between_the_margins():
     record = make_record(120.0, arrivals=[arrival("P", 60.0), arrival("S", 70.0)])
     config = WindowConfig(window_s=30.0, arrival_fraction=1.0, margin_s=3.0)
-    p_s = cut_windows([record] * 2000, config, generator()).labels["p_arrival_s"][:, 0]
+    p_s = cut_windows([record] * 2000, config, 0).labels["p_arrival_s"][:, 0]
     histogram = torch.histogram(p_s, bins=6, range=(3.0, 27.0)).hist
     assert histogram.sum() == 2000
     assert (histogram - 2000 / 6).abs().max() < 5 * (2000 / 6) ** 0.5
@@ -85,14 +96,14 @@ def test_the_given_share_is_placed_around_the_arrival():
     # Far from the only P, a window placed anywhere hardly ever meets it.
     record = make_record(3000.0, arrivals=[arrival("P", 2000.0)])
     config = WindowConfig(arrival_fraction=0.7, window_s=20.0)
-    p_s = cut_windows([record] * 1000, config, generator()).labels["p_arrival_s"][:, 0]
+    p_s = cut_windows([record] * 1000, config, 0).labels["p_arrival_s"][:, 0]
     inside = ((p_s >= 0) & (p_s < 20)).float().mean()
     assert abs(inside - 0.7) < 0.05
 
 
 def test_the_same_generator_gives_the_same_windows():
     records = [make_record(90.0, arrivals=[arrival("P", 30.0)])] * 8
-    first, second, other = (cut_windows(records, WindowConfig(), generator(seed)) for seed in (1, 1, 2))
+    first, second, other = (cut_windows(records, WindowConfig(), seed) for seed in (1, 1, 2))
     assert torch.equal(first.waveform, second.waveform)
     assert not torch.equal(first.waveform, other.waveform)
 
@@ -108,7 +119,7 @@ def test_a_missing_component_is_not_observed_and_components_go_to_their_slots():
 
 def test_a_record_without_any_configured_component_is_refused():
     with pytest.raises(ValueError, match=r"components \('H',\), none of which is among the configured"):
-        cut_windows([make_record(names=("H",))], WindowConfig(), generator())
+        cut_windows([make_record(names=("H",))], WindowConfig(), 0)
 
 
 @pytest.mark.parametrize("rate_hz", [20.0, 40.0, 62.5, 125.0, 200.0])
@@ -201,8 +212,48 @@ def test_a_window_knows_where_and_when_it_is():
     assert (batch.station_id, batch.event_id, batch.unit) == (("NC.ABC.",), ("ev",), ("counts",))
 
 
-def test_no_records_make_an_empty_batch():
-    assert len(cut_windows([], WindowConfig(), generator())) == 0
+def test_no_records_are_refused():
+    with pytest.raises(ValueError, match="windows need one record or more, found none"):
+        cut_windows([], WindowConfig())
+
+
+def test_a_table_and_a_lazy_sequence_give_the_same_windows():
+    # The list is read once into a table; the subset makes each record when it is asked for.
+    records = [
+        make_record(
+            40.0 + i, 100.0 if i % 3 else 50.0, [arrival("P", 5.0 + i), arrival("S", 9.0 + i, event=i % 2)]
+        )
+        for i in range(12)
+    ]
+    random = WindowRandom(window_keys(torch.arange(12), 7))
+    positions = np.arange(12)[::-1].copy()
+    table, lazy = WindowSource(records), WindowSource(Lazy(records))
+    first, second = (source.cut(positions, random, WindowConfig()) for source in (table, lazy))
+    torch.testing.assert_close(first.waveform, second.waveform, rtol=0, atol=0, equal_nan=True)
+    for name, label in first.labels.items():
+        torch.testing.assert_close(label, second.labels[name], rtol=0, atol=0, equal_nan=True)
+
+
+def test_windows_do_not_depend_on_their_company():
+    records = [make_record(60.0, 100.0 if i % 3 else 40.0, [arrival("P", 5.0 + i)]) for i in range(12)]
+    random = WindowRandom(window_keys(torch.arange(12), 7))
+    whole = WindowSource(records).cut(np.arange(12), random, WindowConfig())
+    for rows in ([3], [11, 0, 5]):
+        part = WindowSource(records).cut(np.array(rows), random.select(torch.tensor(rows)), WindowConfig())
+        torch.testing.assert_close(part.waveform, whole.waveform[rows], rtol=0, atol=0, equal_nan=True)
+
+
+class Lazy(Sequence):
+    """A sequence that gives records only when it is asked."""
+
+    def __init__(self, records):
+        self.records = records
+
+    def __len__(self):
+        return len(self.records)
+
+    def __getitem__(self, index):
+        return self.records[index]
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 64])
@@ -233,6 +284,9 @@ def test_fixed_windows_refuse_none_a_record():
         ({"components": ("Z", "Z")}, "each once"),
         ({"components": ()}, "components must be some of"),
         ({"arrival_fraction": 1.5}, "arrival_fraction must lie in 0 to 1, found 1.5"),
+        ({"also_s": (0.001,)}, "also_s must be lengths of one sample or more"),
+        ({"length_block": 0}, "length_block 1 or more"),
+        ({"also_s": (2.0,)}, r"half of window_s \(2 s\), found 1.0"),
         ({"margin_s": 15.0}, r"half of window_s \(15 s\), found 15.0"),
     ],
 )
@@ -244,7 +298,7 @@ def test_impossible_windows_are_refused(settings, message):
 @pytest.mark.skipif(not (REAL_DATA / "ncedc_phasenet").is_dir(), reason="needs SEISFM_DATA/ncedc_phasenet")
 def test_real_vertical_only_stations_lack_their_horizontals():
     records, _ = read_phasenet_npz(REAL_DATA / "ncedc_phasenet")
-    batch = cut_windows(records, WindowConfig(), generator())
+    batch = cut_windows(records, WindowConfig(), 0)
     assert len(batch) == 154
     lacking = ~batch.observed[:, 1:].any(dim=-1).all(dim=-1)
     assert int(lacking.sum()) == 39
