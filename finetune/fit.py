@@ -122,6 +122,7 @@ def fit(
         rank=process.process_index,
         world_size=process.num_processes,
         noise_records=records.noise,
+        device=process.device,
     )
     result = train(
         objective,

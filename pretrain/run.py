@@ -91,6 +91,7 @@ def pretrain(config: PretrainConfig, *, resume: bool = True) -> PretrainResult:
         config.seed,
         rank=process.process_index,
         world_size=process.num_processes,
+        device=process.device,
     )
     result = train(
         objective,
