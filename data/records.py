@@ -118,6 +118,12 @@ class Skipped:
     reason: str
 
 
+def waveform_hash(record: Record) -> str:
+    """SHA-256 of the samples alone, whatever the record is called and in which order its components come."""
+    rows = sorted(np.ascontiguousarray(row).tobytes() for row in record.waveform)
+    return hashlib.sha256(b"".join(rows)).hexdigest()
+
+
 def station_ids(records: Iterable[Record]) -> list[str]:
     """The stations of some records, sorted, each once."""
     return sorted({record.station_id for record in records})
