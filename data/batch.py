@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
+
+from .masks import all_true
+from .masks import finite as finite_samples
 
 COMPONENTS = ("Z", "N", "E", "H")
 """Directions of motion that a network input can have; H is a hydrophone."""
@@ -73,7 +75,7 @@ class WaveformBatch:
                 f"component_names must name each of the {num_components} rows once, "
                 f"found {self.component_names}"
             )
-        finite = _finite(self.waveform)
+        finite = finite_samples(self.waveform)
         if self.observed is None:
             object.__setattr__(self, "observed", finite)
         if self.observed.shape != self.waveform.shape or self.observed.dtype != torch.bool:
@@ -81,7 +83,7 @@ class WaveformBatch:
                 f"observed must be bool {tuple(self.waveform.shape)}, "
                 f"found {self.observed.dtype} {tuple(self.observed.shape)}"
             )
-        if self.observed is not finite and not bool((self.observed <= finite).all()):
+        if self.observed is not finite and not all_true(self.observed <= finite):
             raise ValueError("observed samples must be finite: found NaN or infinity where observed is True")
         bad_units = sorted(set(self.unit) - set(UNITS))
         if bad_units or len(self.unit) != num_windows:
@@ -163,10 +165,3 @@ class WaveformBatch:
         waveform[:, rows] = self.waveform
         observed[:, rows] = self.observed
         return self.replace(waveform=waveform, observed=observed, component_names=component_names)
-
-
-def _finite(waveform: Tensor) -> Tensor:
-    """Which samples are finite: one pass over memory on the CPU, where torch takes ten times as long."""
-    if waveform.device.type == "cpu":
-        return torch.from_numpy(np.isfinite(waveform.detach().numpy()))
-    return waveform.isfinite()

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ..configs.loader import build_config
 from ..data.batch import COMPONENTS, UNITS, WaveformBatch
+from ..data.masks import all_true, count_true
 from ..data.resampling import rate_ratio, resample, resample_observed
 
 
@@ -162,8 +163,8 @@ class InputContract:
         self.check(batch)
         batch = batch.with_components(self.components)
         observed = batch.observed & _moves(batch)
-        waveform = torch.where(observed, batch.waveform, 0.0)
-        waveform = torch.where(observed, waveform - _masked_mean(waveform, observed), 0.0)
+        waveform = _zeroed(batch.waveform, observed)
+        waveform = _zeroed(waveform - _masked_mean(waveform, observed), observed)
         waveform, observed = self._to_model_rate(waveform, observed, batch.sampling_rate_hz)
         if self.highpass_hz is not None:
             waveform = _highpass(waveform, observed, self.highpass_hz, self.model_rate_hz)
@@ -176,7 +177,7 @@ class InputContract:
         scale = torch.where(amplitude > self.normalization.epsilon, amplitude, 1.0)
         log_scale = torch.where(alive, scale.log10(), 0.0).sum(dim=1) / alive.sum(dim=1).clamp(min=1)
         return PreparedInput(
-            waveform=torch.where(observed, waveform / scale, 0.0),
+            waveform=_zeroed(waveform / scale, observed),
             observed=observed,
             log_gain=torch.where(any_alive, log_scale.squeeze(-1), 0.0),
             unit_index=torch.tensor([UNITS.index(unit) for unit in batch.unit], device=batch.device),
@@ -202,16 +203,17 @@ class InputContract:
         return resampled, seen
 
     def _amplitude(self, waveform: Tensor, observed: Tensor) -> Tensor:
-        """The statistic of each component by itself, `(window, component, 1)`."""
+        """The statistic of each component by itself, `(window, component, 1)`; 0 stands where unobserved."""
         if self.normalization.statistic == "peak":
-            return torch.where(observed, waveform.abs(), 0.0).amax(dim=-1, keepdim=True)
-        return _masked_mean(waveform.square(), observed).sqrt()
+            return torch.linalg.vector_norm(waveform, ord=torch.inf, dim=-1, keepdim=True)
+        count = count_true(observed).clamp(min=1)
+        return torch.linalg.vector_norm(waveform, dim=-1, keepdim=True) / count.sqrt()
 
     def _station_amplitude(self, amplitude: Tensor, observed: Tensor) -> Tensor:
         """One amplitude a station, `(window, 1, 1)`: quadratic mean, or largest peak, of live components."""
         if self.normalization.statistic == "peak":
             return amplitude.amax(dim=1, keepdim=True)
-        weight = observed.sum(dim=-1, keepdim=True).float()
+        weight = count_true(observed)
         power = (amplitude.square() * weight).sum(dim=1, keepdim=True)
         return (power / weight.sum(dim=1, keepdim=True).clamp(min=1)).sqrt()
 
@@ -226,14 +228,24 @@ def _moves(batch: WaveformBatch) -> Tensor:
     Asked of the raw samples: a dead channel's offset leaves rounding noise behind when its mean is taken
     away, and a station with no other channel would have that noise blown up to full scale.
     """
-    highest = torch.where(batch.observed, batch.waveform, -torch.inf).amax(dim=-1, keepdim=True)
-    lowest = torch.where(batch.observed, batch.waveform, torch.inf).amin(dim=-1, keepdim=True)
-    return highest > lowest
+    rows, observed = batch.waveform.flatten(0, 1), batch.observed.flatten(0, 1)
+    moves = rows.amax(dim=-1) > rows.amin(dim=-1)
+    # Only the few rows with gaps pay for a look at each sample.
+    gappy = (count_true(observed).squeeze(-1) < observed.shape[-1]).nonzero().flatten()
+    part, seen = rows[gappy], observed[gappy]
+    highest = torch.where(seen, part, -torch.inf).amax(dim=-1)
+    moves[gappy] = highest > torch.where(seen, part, torch.inf).amin(dim=-1)
+    return moves.reshape(*batch.waveform.shape[:2], 1)
 
 
-def _masked_mean(values: Tensor, observed: Tensor) -> Tensor:
-    count = observed.sum(dim=-1, keepdim=True).clamp(min=1)
-    return torch.where(observed, values, 0.0).sum(dim=-1, keepdim=True) / count
+def _zeroed(waveform: Tensor, observed: Tensor) -> Tensor:
+    """Waveforms with 0 where nothing was observed; themselves where everything was."""
+    return waveform if all_true(observed) else torch.where(observed, waveform, 0.0)
+
+
+def _masked_mean(waveform: Tensor, observed: Tensor) -> Tensor:
+    """The mean of each component's observed samples; 0 must stand in place of the others."""
+    return waveform.sum(dim=-1, keepdim=True) / count_true(observed).clamp(min=1)
 
 
 def _highpass(waveform: Tensor, observed: Tensor, corner_hz: float, rate_hz: float) -> Tensor:
@@ -254,7 +266,7 @@ def _highpass(waveform: Tensor, observed: Tensor, corner_hz: float, rate_hz: flo
     alive = weight.any(dim=-1)
     if bool(alive.any()):
         smooth[alive] = _gaussian_sum(flat[alive], sigma) / local_weight[alive].clamp(min=1e-6)
-    return torch.where(observed, waveform - smooth.reshape(waveform.shape), 0.0)
+    return _zeroed(waveform - smooth.reshape(waveform.shape), observed)
 
 
 def _gaussian_sum(rows: Tensor, sigma: float) -> Tensor:
