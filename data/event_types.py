@@ -23,7 +23,7 @@ EVENT_TYPES = (
 )
 """The classes of `source_type`. An event whose class nobody knows has none: the key is absent.
 
-earthquake: slip on a fault, also an induced one, a rock burst or one far away, as `source_type_original` says.
+earthquake: slip on a fault, also an induced one, a rock burst or one far away (see `source_type_original`).
 quarry_blast: blasting at the surface for stone or ore. explosion: every other explosion.
 collapse: of a mine, a cavity, a building. surface_event: landslide, rockfall, avalanche, debris flow, lahar.
 volcano_tectonic, long_period, hybrid, tremor: the classes of volcano observatories (Lahr et al. 1994, JVGR);

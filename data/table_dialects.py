@@ -9,12 +9,11 @@ from typing import Any
 
 import pandas as pd
 
+from .catalogs.columns import utc_times
 from .seisbench_columns import utc_seconds
 
 MAGNITUDE_KINDS = ("Mw", "ML", "MA", "Md")
 """Magnitudes that tables give a column of their own; the first that is there counts."""
-
-TIME_DTYPE = "datetime64[ns, UTC]"
 
 Dialect = Mapping[str, tuple[str | tuple[str, float], ...]]
 
@@ -46,6 +45,10 @@ PICK_DIALECT: Dialect = {
     "time": ("time", "timestamp", "peak_time", "phase_time", "pick_time"),
     "polarity": ("polarity", "p_polarity", "phase_polarity"),
     "evaluation": ("evaluation", "evaluation_mode", "status"),
+    "onset": ("onset", "phase_onset", "pick_onset"),
+    "uncertainty_s": ("uncertainty_s", "time_uncertainty_s", "uncertainty", "time_error", "time_error_s"),
+    "probability": ("probability", "prob", "peak_value", "phase_score", "score"),
+    "author": ("author", "agency", "picker", "method", "model"),
 }
 EVENT_DIALECT: Dialect = {
     "event_id": (
@@ -74,14 +77,9 @@ EVENT_DIALECT: Dialect = {
     "magnitude": ("magnitude", "mag", "source_magnitude"),
     **{kind: (kind.lower(),) for kind in MAGNITUDE_KINDS},
     "magnitude_type": ("magnitude_type", "magtype", "source_magnitude_type"),
+    "event_type": ("event_type", "source_type", "type", "evtype"),
+    "author": ("author", "source_author", "agency", "locationsource"),
 }
-
-_POLARITY = {
-    "positive": ("positive", "up", "u", "+", "1", "1.0", "c"),
-    "negative": ("negative", "down", "d", "-", "-1", "-1.0"),
-    "undecidable": ("undecidable",),
-}
-POLARITY_OF = {word: polarity for polarity, words in _POLARITY.items() for word in words}
 
 
 def read_table(file: Path, dialect: Dialect, required: Iterable[str]) -> pd.DataFrame:
@@ -123,9 +121,3 @@ def times(text: pd.Series, file: Path) -> pd.Series:
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from error
     return utc_times(seconds)
-
-
-def utc_times(seconds: Iterable[float]) -> pd.Series:
-    """Seconds since 1970 as UTC times, to the microsecond, which is all that their float holds."""
-    microseconds = pd.Series(seconds, dtype=float).mul(1e6).round().astype("int64")
-    return pd.to_datetime(microseconds, unit="us", utc=True).astype(TIME_DTYPE)

@@ -3,38 +3,29 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
 import obspy
 import pandas as pd
-from obspy.core.event import Event
 
+from .catalogs.columns import EVENT_COLUMNS, ONSET_OF, PICK_COLUMNS, POLARITY_OF, without_rejected
+from .catalogs.hypoinverse import hypoinverse_events, hypoinverse_picks, is_hypoinverse
+from .catalogs.obspy_events import obspy_events, obspy_picks
 from .table_dialects import (
     EVENT_DIALECT,
     MAGNITUDE_KINDS,
     PICK_DIALECT,
-    POLARITY_OF,
     STATION_DIALECT,
     numbers,
     read_table,
     times,
-    utc_times,
 )
 
 logger = logging.getLogger(__name__)
 
 STATION_COLUMNS = ("network", "station", "location", "latitude_deg", "longitude_deg", "elevation_m", "id")
-PICK_COLUMNS = ("event_id", "station_id", "phase", "time", "polarity", "evaluation")
-EVENT_COLUMNS = (
-    "event_id",
-    "time",
-    "latitude_deg",
-    "longitude_deg",
-    "depth_km",
-    "magnitude",
-    "magnitude_type",
-)
 
 
 def read_stations(path: str | Path) -> pd.DataFrame:
@@ -61,31 +52,36 @@ def read_stations(path: str | Path) -> pd.DataFrame:
 def read_picks(path: str | Path) -> pd.DataFrame:
     """Who picked which phase when: `PICK_COLUMNS`, in order of time.
 
-    path: QuakeML (or any catalog that ObsPy reads), or a text table with a header, as of SeisBench, GaMMA or
-        PyOcto.
+    path: QuakeML, Nordic or any catalog that ObsPy reads; a Y2000 archive of HypoInverse; or a text table
+        with a header, as of SeisBench, GaMMA or PyOcto.
 
     Returns `event_id` ("" where a pick belongs to none), `station_id` (NET.STA.LOC, or as much of it as the
     table tells), `phase`, `time` (UTC), `polarity` (positive, negative, undecidable, or "" where nobody
-    looked) and `evaluation` (manual, automatic or unknown). Rejected picks are left out, and logged.
+    looked), `evaluation` (manual, automatic or unknown), `onset` (impulsive, emergent, questionable or ""),
+    `uncertainty_s` and `probability` (NaN where nobody says) and `author`. Rejected picks are left out, and
+    logged.
 
     Raises FileNotFoundError, or ValueError with the columns that were expected.
     """
-    file = _existing(path, "picks as QuakeML or CSV")
-    table = _catalog_picks(file) if _is_catalog(file) else _pick_table(file)
+    file = _existing(path, "picks as QuakeML, HypoInverse archive, Nordic or CSV")
+    table = _read_as(file, obspy_picks, hypoinverse_picks, _pick_table)
     return table.sort_values("time", kind="stable").reset_index(drop=True)[list(PICK_COLUMNS)]
 
 
 def read_events(path: str | Path) -> pd.DataFrame:
     """Which earthquakes there were: `EVENT_COLUMNS`, in order of time.
 
-    path: QuakeML (or any catalog that ObsPy reads; the preferred origin and magnitude count), or a text table
-        with a header, as of the USGS or GaMMA. `time` is UTC, depth positive down. An event without an id is
-        called by its time.
+    path: QuakeML, Nordic or any catalog that ObsPy reads (the preferred origin and magnitude count); an
+        archive, summary or printed list of HypoInverse; or a text table with a header, as of the USGS.
+
+    `time` is UTC, depth positive down. An event without an id is called by its time. `event_type` is the
+    catalog's own word (see `event_types`); `magnitudes` and `mechanisms` list all of them, in the form of a
+    record's `source_magnitudes` and `source_mechanisms`.
 
     Raises FileNotFoundError, or ValueError with the columns that were expected.
     """
-    file = _existing(path, "events as QuakeML or CSV")
-    table = _catalog_events(file) if _is_catalog(file) else _event_table(file)
+    file = _existing(path, "events as QuakeML, HypoInverse archive, Nordic or CSV")
+    table = _read_as(file, obspy_events, hypoinverse_events, _event_table)
     return table.sort_values("time", kind="stable").reset_index(drop=True)[list(EVENT_COLUMNS)]
 
 
@@ -108,9 +104,18 @@ def _is_xml(file: Path) -> bool:
         return opened.read(64).lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"<")
 
 
-def _is_catalog(file: Path) -> bool:
-    """Whether a file is one of ObsPy's event formats rather than a table."""
-    return _is_xml(file) or file.suffix.lower() not in (".csv", ".txt", ".tsv", ".dat")
+def _read_as(
+    file: Path,
+    catalog: Callable[[Path], pd.DataFrame],
+    hypoinverse: Callable[[Path], pd.DataFrame],
+    table: Callable[[Path], pd.DataFrame],
+) -> pd.DataFrame:
+    """A file by the reader of its kind, which its first line tells, else its name."""
+    if _is_xml(file):
+        return catalog(file)
+    if is_hypoinverse(file):
+        return hypoinverse(file)
+    return (table if file.suffix.lower() in (".csv", ".txt", ".tsv", ".dat") else catalog)(file)
 
 
 def _station_table(file: Path) -> pd.DataFrame:
@@ -159,48 +164,11 @@ def _pick_table(file: Path) -> pd.DataFrame:
     table["phase"] = table["phase"].replace({"p": "P", "s": "S"})
     table["time"] = times(table["time"], file)
     table["polarity"] = [POLARITY_OF.get(cell.lower(), "") for cell in table["polarity"]]
+    table["onset"] = [ONSET_OF.get(cell.lower(), "") for cell in table["onset"]]
     table["evaluation"] = table["evaluation"].where(table["evaluation"] != "", "unknown").str.lower()
-    return _without_rejected(table, file)
-
-
-def _without_rejected(table: pd.DataFrame, file: Path) -> pd.DataFrame:
-    rejected = table["evaluation"] == "rejected"
-    if rejected.any():
-        logger.warning("%s: %d rejected picks are left out", file, int(rejected.sum()))
-    return table[~rejected]
-
-
-def _catalog_picks(file: Path) -> pd.DataFrame:
-    rows = [row for event in _read_catalog(file) for row in _event_picks(event)]
-    table = pd.DataFrame(rows, columns=list(PICK_COLUMNS))
-    return _without_rejected(table.assign(time=utc_times(table["time"])), file)
-
-
-def _read_catalog(file: Path) -> obspy.Catalog:
-    try:
-        return obspy.read_events(str(file))
-    except Exception as error:  # ObsPy's readers raise nearly anything
-        raise ValueError(
-            f"{file} is no event format that ObsPy reads ({type(error).__name__}: {error}); "
-            "a table must be called .csv, .txt, .tsv or .dat"
-        ) from error
-
-
-def _event_picks(event: Event) -> list[tuple[Any, ...]]:
-    origin = event.preferred_origin() or (event.origins[0] if event.origins else None)
-    phase_of = {arrival.pick_id.id: arrival.phase for arrival in (origin.arrivals if origin else [])}
-    rows = []
-    for pick in event.picks:
-        phase = phase_of.get(pick.resource_id.id) or pick.phase_hint
-        if not phase or pick.waveform_id is None:
-            logger.warning("pick %s names no phase or no station: left out", pick.resource_id.id)
-            continue
-        stream = pick.waveform_id
-        station_id = f"{stream.network_code or ''}.{stream.station_code}.{stream.location_code or ''}"
-        evaluation = "rejected" if pick.evaluation_status == "rejected" else pick.evaluation_mode or "unknown"
-        row = (event.resource_id.id, station_id, phase, pick.time.timestamp, pick.polarity or "", evaluation)
-        rows.append(row)
-    return rows
+    for column in ("uncertainty_s", "probability"):
+        table[column] = numbers(table[column], file, column)
+    return without_rejected(table, file)
 
 
 def _event_table(file: Path) -> pd.DataFrame:
@@ -208,34 +176,21 @@ def _event_table(file: Path) -> pd.DataFrame:
     unnamed = table["event_id"] == ""
     table["event_id"] = table["event_id"].where(~unnamed, table["time"])
     table["time"] = times(table["time"], file)
+    for column in ("latitude_deg", "longitude_deg", "depth_km", "magnitude", *MAGNITUDE_KINDS):
+        table[column] = numbers(table[column], file, column)
     for kind in MAGNITUDE_KINDS:
-        nameless = (table["magnitude"] == "") & (table[kind] != "")
+        nameless = table["magnitude"].isna() & table[kind].notna()
         table.loc[nameless, "magnitude_type"] = kind
         table["magnitude"] = table["magnitude"].where(~nameless, table[kind])
-    for column in ("latitude_deg", "longitude_deg", "depth_km", "magnitude"):
-        table[column] = numbers(table[column], file, column)
-    return table
+    table["magnitudes"] = [_all_magnitudes(row) for row in table.to_dict("records")]
+    return table.assign(mechanisms=[[] for _ in range(len(table))])
 
 
-def _catalog_events(file: Path) -> pd.DataFrame:
-    rows = []
-    for event in _read_catalog(file):
-        origin = event.preferred_origin() or (event.origins[0] if event.origins else None)
-        if origin is None or origin.time is None:
-            logger.warning("%s: event %s has no origin: left out", file, event.resource_id.id)
-            continue
-        magnitude = event.preferred_magnitude() or (event.magnitudes[0] if event.magnitudes else None)
-        rows.append(
-            (
-                event.resource_id.id,
-                origin.time.timestamp,
-                origin.latitude,
-                origin.longitude,
-                None if origin.depth is None else origin.depth / 1e3,
-                magnitude.mag if magnitude else None,
-                (magnitude.magnitude_type or "") if magnitude else "",
-            )
-        )
-    float_columns = dict.fromkeys(("latitude_deg", "longitude_deg", "depth_km", "magnitude"), float)
-    table = pd.DataFrame(rows, columns=list(EVENT_COLUMNS)).astype(float_columns)
-    return table.assign(time=utc_times(table["time"]))
+def _all_magnitudes(row: Mapping[Hashable, Any]) -> list[dict[str, Any]]:
+    """The magnitude, and those of other kinds that have a column of their own."""
+    others = {kind: row[kind] for kind in MAGNITUDE_KINDS if kind != row["magnitude_type"]}
+    return [
+        {"value": value, "type": kind or None, "author": None, "uncertainty": None}
+        for kind, value in ({row["magnitude_type"]: row["magnitude"]} | others).items()
+        if not pd.isna(value)
+    ]

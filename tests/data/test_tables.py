@@ -6,9 +6,8 @@ import obspy
 import pandas as pd
 import pytest
 from obspy.core import event as quakeml
+from seisfm.data.catalogs.columns import EVENT_COLUMNS, PICK_COLUMNS
 from seisfm.data.tables import (
-    EVENT_COLUMNS,
-    PICK_COLUMNS,
     STATION_COLUMNS,
     read_events,
     read_picks,
@@ -119,7 +118,18 @@ def test_pick_dialects_say_the_same(tmp_path, dialect):
     path.write_text(PICK_DIALECTS[dialect])
     picks = read_picks(path)
     assert tuple(picks.columns) == PICK_COLUMNS
-    assert picks.iloc[0].tolist() == ["", "XX.001.00", "P", TIME, "positive", "unknown"]
+    first = picks.iloc[0]
+    assert first.tolist()[:7] == ["", "XX.001.00", "P", TIME, "positive", "unknown", ""]
+    assert pd.isna(first["uncertainty_s"]) and first["author"] == ""
+    assert first["probability"] == 0.9 or dialect in ("pyocto", "columns")
+
+
+def test_how_sure_how_sharp_and_by_whom(tmp_path):
+    path = tmp_path / "picks.csv"
+    path.write_text("station,phase,time,onset,uncertainty,prob,agency\nXX.A,P,1580515199.5,I,0.05,,UUSS\n")
+    (row,) = read_picks(path).itertuples()
+    assert (row.onset, row.uncertainty_s, row.author) == ("impulsive", 0.05, "UUSS")
+    assert pd.isna(row.probability)
 
 
 def test_picks_of_no_event_and_rejected_ones(tmp_path, caplog):
@@ -157,15 +167,40 @@ def catalog():
     time = obspy.UTCDateTime(TIME.timestamp())
     station = quakeml.WaveformStreamID(network_code="XX", station_code="001", location_code="00")
     p = quakeml.Pick(
-        time=time, waveform_id=station, phase_hint="P", polarity="negative", evaluation_mode="manual"
+        time=time,
+        time_errors={"uncertainty": 0.04},
+        waveform_id=station,
+        phase_hint="P",
+        polarity="negative",
+        onset="impulsive",
+        evaluation_mode="manual",
+        creation_info=quakeml.CreationInfo(agency_id="UUSS"),
     )
-    s = quakeml.Pick(time=time + 3, waveform_id=station, evaluation_mode="automatic")
+    s = quakeml.Pick(
+        time=time + 3,
+        time_errors={"lower_uncertainty": 0.1, "upper_uncertainty": 0.2},
+        waveform_id=station,
+        evaluation_mode="automatic",
+        method_id="smi:local/picker/1",
+    )
     bad = quakeml.Pick(time=time + 1, waveform_id=station, phase_hint="P", evaluation_status="rejected")
     nameless = quakeml.Pick(time=time + 2, waveform_id=station)
     arrivals = [quakeml.Arrival(pick_id=s.resource_id, phase="Sg")]
     origin = quakeml.Origin(time=time - 5, latitude=1.0, longitude=2.0, depth=7500.0, arrivals=arrivals)
     event = quakeml.Event(picks=[p, s, bad, nameless], origins=[origin])
-    event.magnitudes = [quakeml.Magnitude(mag=3.25, magnitude_type="ML")]
+    event.magnitudes = [
+        quakeml.Magnitude(mag=3.25, magnitude_type="ML", mag_errors={"uncertainty": 0.2}),
+        quakeml.Magnitude(mag=3.4, magnitude_type="Mw"),
+    ]
+    event.event_type = "quarry blast"
+    planes = [quakeml.NodalPlane(strike=s, dip=60.0, rake=-90.0) for s in (210.0, 30.0)]
+    event.focal_mechanisms = [
+        quakeml.FocalMechanism(
+            nodal_planes=quakeml.NodalPlanes(
+                nodal_plane_1=planes[0], nodal_plane_2=planes[1], preferred_plane=2
+            )
+        )
+    ]
     return obspy.Catalog([event, quakeml.Event()])
 
 
@@ -176,11 +211,29 @@ def test_quakeml(tmp_path, caplog):
     event_id = known[0].resource_id.id
     with caplog.at_level(logging.WARNING):
         picks, events = read_picks(path), read_events(path)
-    assert picks.to_numpy().tolist() == [
-        [event_id, "XX.001.00", "P", TIME, "negative", "manual"],
-        [event_id, "XX.001.00", "Sg", TIME + pd.Timedelta(3, "s"), "", "automatic"],
+    assert picks[list(PICK_COLUMNS[:7])].to_numpy().tolist() == [
+        [event_id, "XX.001.00", "P", TIME, "negative", "manual", "impulsive"],
+        [event_id, "XX.001.00", "Sg", TIME + pd.Timedelta(3, "s"), "", "automatic", ""],
     ]
-    assert events.to_numpy().tolist() == [[event_id, TIME - pd.Timedelta(5, "s"), 1.0, 2.0, 7.5, 3.25, "ML"]]
+    assert picks["uncertainty_s"].tolist() == [0.04, pytest.approx(0.15)]
+    assert picks["author"].tolist() == ["UUSS", "smi:local/picker/1"]
+    (event,) = events.to_dict("records")
+    known = {
+        "event_id": event_id,
+        "time": TIME - pd.Timedelta(5, "s"),
+        "latitude_deg": 1.0,
+        "longitude_deg": 2.0,
+    }
+    known |= {"depth_km": 7.5, "magnitude": 3.25, "magnitude_type": "ML", "event_type": "quarry blast"}
+    known |= {
+        "author": "",
+        "mechanisms": [{"strike_deg": 30.0, "dip_deg": 60.0, "rake_deg": -90.0, "author": None}],
+    }
+    assert {key: event[key] for key in known} == known
+    assert event["magnitudes"] == [
+        {"value": 3.25, "type": "ML", "author": None, "uncertainty": 0.2},
+        {"value": 3.4, "type": "Mw", "author": None, "uncertainty": None},
+    ]
     for told in ("names no phase", "has no origin", "1 rejected"):
         assert told in caplog.text
 
@@ -200,7 +253,9 @@ def test_event_dialects_say_the_same(tmp_path, text):
     path.write_text(text)
     events = read_events(path)
     assert tuple(events.columns) == EVENT_COLUMNS
-    assert events.iloc[0].tolist() == ["e1", TIME, 1.0, 2.0, 7.5, 3.25, "ML"]
+    assert events.iloc[0].tolist()[:7] == ["e1", TIME, 1.0, 2.0, 7.5, 3.25, "ML"]
+    magnitude = {"value": 3.25, "type": "ML", "author": None, "uncertainty": None}
+    assert events["magnitudes"].tolist() == [[magnitude]]
 
 
 def test_codes():

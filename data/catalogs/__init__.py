@@ -1,0 +1,1 @@
+"""Readers of the event catalogs of others, each giving the same columns."""
