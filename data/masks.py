@@ -24,3 +24,11 @@ def count_true(mask: Tensor) -> Tensor:
     if mask.device.type == "cpu":
         return torch.from_numpy(np.count_nonzero(mask.numpy(), axis=-1, keepdims=True).astype(np.float32))
     return mask.sum(dim=-1, keepdim=True).float()
+
+
+def zeroed(waveform: Tensor, mask: Tensor) -> Tensor:
+    """The waveform with 0 where the mask is false; the tensor that was given may itself be changed."""
+    if waveform.device.type == "cpu" and not waveform.requires_grad:
+        np.copyto(waveform.numpy(), 0, where=~mask.numpy())
+        return waveform
+    return torch.where(mask, waveform, 0.0)

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ..configs.loader import build_config
 from ..data.batch import COMPONENTS, UNITS, WaveformBatch
-from ..data.masks import all_true, count_true
+from ..data.masks import all_true, count_true, zeroed
 from ..data.resampling import rate_ratio, resample, resample_observed
 
 
@@ -162,22 +162,24 @@ class InputContract:
         """
         self.check(batch)
         batch = batch.with_components(self.components)
-        observed = batch.observed & _moves(batch)
-        waveform = _zeroed(batch.waveform, observed)
-        waveform = _zeroed(waveform - _masked_mean(waveform, observed), observed)
+        observed = _where(batch.observed, _moves(batch))
+        waveform = zeroed(batch.waveform.clone(), observed)
+        mean = waveform.sum(dim=-1, keepdim=True) / count_true(observed).clamp(min=1)
+        waveform = zeroed(waveform.sub_(mean), observed)
         waveform, observed = self._to_model_rate(waveform, observed, batch.sampling_rate_hz)
         if self.highpass_hz is not None:
             waveform = _highpass(waveform, observed, self.highpass_hz, self.model_rate_hz)
-        amplitude = self._amplitude(waveform, observed)
+        count = count_true(observed)
+        amplitude = self._amplitude(waveform, count)
         alive = amplitude > self.normalization.epsilon
-        observed = observed & alive
+        observed = _where(observed, alive)
         if self.normalization.scope == "station":
-            amplitude = self._station_amplitude(amplitude, observed)
+            amplitude = self._station_amplitude(amplitude, count * alive)
         any_alive = alive.any(dim=1).squeeze(-1)
         scale = torch.where(amplitude > self.normalization.epsilon, amplitude, 1.0)
         log_scale = torch.where(alive, scale.log10(), 0.0).sum(dim=1) / alive.sum(dim=1).clamp(min=1)
         return PreparedInput(
-            waveform=_zeroed(waveform / scale, observed),
+            waveform=waveform.div_(torch.where(alive, scale, torch.inf)),
             observed=observed,
             log_gain=torch.where(any_alive, log_scale.squeeze(-1), 0.0),
             unit_index=torch.tensor([UNITS.index(unit) for unit in batch.unit], device=batch.device),
@@ -187,9 +189,10 @@ class InputContract:
 
     def _to_model_rate(self, waveform: Tensor, observed: Tensor, rates_hz: Tensor) -> tuple[Tensor, Tensor]:
         """Each window at the model's rate, padded at its end as unobserved where lengths come to differ."""
-        ratios = [rate_ratio(rate, self.model_rate_hz) for rate in rates_hz.tolist()]
-        if all(ratio == 1 for ratio in ratios):
+        of_rate = {rate: rate_ratio(rate, self.model_rate_hz) for rate in set(rates_hz.tolist())}
+        if all(ratio == 1 for ratio in of_rate.values()):
             return waveform, observed
+        ratios = [of_rate[rate] for rate in rates_hz.tolist()]
         num_samples = _longest(waveform.shape[-1], ratios)
         resampled = waveform.new_zeros(*waveform.shape[:-1], num_samples)
         seen = observed.new_zeros(resampled.shape)
@@ -202,20 +205,18 @@ class InputContract:
             seen[rows, :, : part.shape[-1]] = resample_observed(observed[rows], 1.0, float(ratio))
         return resampled, seen
 
-    def _amplitude(self, waveform: Tensor, observed: Tensor) -> Tensor:
+    def _amplitude(self, waveform: Tensor, count: Tensor) -> Tensor:
         """The statistic of each component by itself, `(window, component, 1)`; 0 stands where unobserved."""
         if self.normalization.statistic == "peak":
             return torch.linalg.vector_norm(waveform, ord=torch.inf, dim=-1, keepdim=True)
-        count = count_true(observed).clamp(min=1)
-        return torch.linalg.vector_norm(waveform, dim=-1, keepdim=True) / count.sqrt()
+        return torch.linalg.vector_norm(waveform, dim=-1, keepdim=True) / count.clamp(min=1).sqrt()
 
-    def _station_amplitude(self, amplitude: Tensor, observed: Tensor) -> Tensor:
+    def _station_amplitude(self, amplitude: Tensor, count: Tensor) -> Tensor:
         """One amplitude a station, `(window, 1, 1)`: quadratic mean, or largest peak, of live components."""
         if self.normalization.statistic == "peak":
             return amplitude.amax(dim=1, keepdim=True)
-        weight = count_true(observed)
-        power = (amplitude.square() * weight).sum(dim=1, keepdim=True)
-        return (power / weight.sum(dim=1, keepdim=True).clamp(min=1)).sqrt()
+        power = (amplitude.square() * count).sum(dim=1, keepdim=True)
+        return (power / count.sum(dim=1, keepdim=True).clamp(min=1)).sqrt()
 
 
 def _longest(num_samples: int, ratios: list[Fraction]) -> int:
@@ -233,19 +234,15 @@ def _moves(batch: WaveformBatch) -> Tensor:
     # Only the few rows with gaps pay for a look at each sample.
     gappy = (count_true(observed).squeeze(-1) < observed.shape[-1]).nonzero().flatten()
     part, seen = rows[gappy], observed[gappy]
-    highest = torch.where(seen, part, -torch.inf).amax(dim=-1)
-    moves[gappy] = highest > torch.where(seen, part, torch.inf).amin(dim=-1)
+    first = part.gather(1, seen.byte().argmax(dim=1, keepdim=True))
+    part = zeroed(part - first, seen)
+    moves[gappy] = part.amax(dim=-1) > part.amin(dim=-1)
     return moves.reshape(*batch.waveform.shape[:2], 1)
 
 
-def _zeroed(waveform: Tensor, observed: Tensor) -> Tensor:
-    """Waveforms with 0 where nothing was observed; themselves where everything was."""
-    return waveform if all_true(observed) else torch.where(observed, waveform, 0.0)
-
-
-def _masked_mean(waveform: Tensor, observed: Tensor) -> Tensor:
-    """The mean of each component's observed samples; 0 must stand in place of the others."""
-    return waveform.sum(dim=-1, keepdim=True) / count_true(observed).clamp(min=1)
+def _where(observed: Tensor, components: Tensor) -> Tensor:
+    """`observed` without the components, `(window, component, 1)`, for which the second mask is false."""
+    return observed if all_true(components) else observed & components
 
 
 def _highpass(waveform: Tensor, observed: Tensor, corner_hz: float, rate_hz: float) -> Tensor:
@@ -266,7 +263,7 @@ def _highpass(waveform: Tensor, observed: Tensor, corner_hz: float, rate_hz: flo
     alive = weight.any(dim=-1)
     if bool(alive.any()):
         smooth[alive] = _gaussian_sum(flat[alive], sigma) / local_weight[alive].clamp(min=1e-6)
-    return _zeroed(waveform - smooth.reshape(waveform.shape), observed)
+    return zeroed(waveform - smooth.reshape(waveform.shape), observed)
 
 
 def _gaussian_sum(rows: Tensor, sigma: float) -> Tensor:
