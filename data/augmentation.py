@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-import torch
-
 from .batch import WaveformBatch
 from .distortions import Clipping, ComponentDropout, Gain, Gaps, PolarityFlip, Resampling, Spikes
-from .mixing import ColouredNoise, RealNoise, Stacking
-from .records import Record
+from .mixing import ColouredNoise, RealNoise, WindowDraw
+from .stacking import Stacking
+from .window_draft import Step, edited
+from .window_random import WindowRandom
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +18,8 @@ class AugmentationConfig:
     """One entry an augmentation, in the order in which they are applied: the ground, then the instrument.
 
     A probability of 0 switches one off. It is a window's chance, except that `resampling` falls on a whole
-    batch. `real_noise` acts where noise records are given.
+    batch. `stacking` acts where there are training windows to draw from, `real_noise` where there are noise
+    windows.
     """
 
     stacking: Stacking = field(default_factory=Stacking)
@@ -37,28 +37,33 @@ class AugmentationConfig:
 class Augmenter:
     """Makes of a batch one that could have been recorded elsewhere: other noise, instrument, and losses.
 
-    Called as `(batch, generator) -> batch`, with the generator on the batch's device. The same state of the
-    generator gives the same result.
+    Called as `(batch, random) -> batch`, with the random numbers of the batch's windows on its device. What
+    happens to a window is decided by its own key (its rate by the batch's shared key) and never by its
+    company: it comes out the same from a batch of 1 or 64, in any order, on any rank, and to float tolerance
+    on any device. The batch is copied and validated once, however many augmentations fall on it.
+
+    training: where a second earthquake for a window comes from; without it there is no stacking.
+    noise: where recorded noise comes from; without it there is none.
     """
 
-    def __init__(self, config: AugmentationConfig, noise_records: Sequence[Record] = ()):
+    def __init__(self, config: AugmentationConfig, training: WindowDraw | None, noise: WindowDraw | None):
         self.config = config
-        steps: list[Callable[[WaveformBatch, torch.Generator], WaveformBatch] | None] = [
-            config.stacking,
-            partial(config.real_noise, noise_records=noise_records) if len(noise_records) else None,
-            config.coloured_noise,
-            config.polarity_flip,
-            config.gain,
-            config.clipping,
-            config.spikes,
-            config.resampling,
-            config.component_dropout,
-            config.gaps,
+        self._steps: list[Step] = []
+        if training is not None:
+            self._steps.append(partial(config.stacking.apply, training=training))
+        if noise is not None:
+            self._steps.append(partial(config.real_noise.apply, noise=noise))
+        self._steps += [
+            config.coloured_noise.apply,
+            config.polarity_flip.apply,
+            config.gain.apply,
+            config.clipping.apply,
+            config.spikes.apply,
+            config.resampling.apply,
+            config.component_dropout.apply,
+            config.gaps.apply,
         ]
-        self._steps = [step for step in steps if step is not None]
 
-    def __call__(self, batch: WaveformBatch, generator: torch.Generator) -> WaveformBatch:
+    def __call__(self, batch: WaveformBatch, random: WindowRandom) -> WaveformBatch:
         """The batch after every augmentation of the configuration, in its order."""
-        for step in self._steps:
-            batch = step(batch, generator)
-        return batch
+        return edited(batch, random, *self._steps)
