@@ -19,7 +19,7 @@ class WindowSource:
     """A sequence of records from which windows are cut.
 
     records: any sequence. One that has a `record_table()` is not read to place and label its windows, and one
-        with a `waveform(position)` is read without making records.
+        with a `waveform(position, first, last)` is read without making records, and no more than the window.
     """
 
     def __init__(self, records: Sequence[Record]):
@@ -67,9 +67,13 @@ class WindowSource:
         """A table, where the records stand in it, and how to read them from there."""
         if self._table is None:
             chosen = [self.records[position] for position in positions.tolist()]
-            return RecordTable.from_records(chosen), np.arange(len(chosen)), lambda i: chosen[i].waveform
+            return RecordTable.from_records(chosen), np.arange(len(chosen)), _reader(chosen)
         own: ReadWaveform | None = getattr(self.records, "waveform", None)
-        return self._table, positions, own or (lambda i: self.records[i].waveform)
+        return self._table, positions, own or _reader(self.records)
+
+
+def _reader(records: Sequence[Record]) -> ReadWaveform:
+    return lambda position, first, last: records[position].waveform[:, first:last]
 
 
 def fixed_windows(

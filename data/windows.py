@@ -14,8 +14,8 @@ from .record_table import RecordTable
 from .resampling import filter_reach, rate_ratio, resample_with_gaps
 from .window_labels import window_labels
 
-ReadWaveform = Callable[[int], np.ndarray]
-"""A record's samples, float32 `(component, sample)`, by its position."""
+ReadWaveform = Callable[[int, int, int], np.ndarray]
+"""Samples of a record, float32 `(component, sample)`: of its position, from a first to a last (left out)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +141,7 @@ def _samples(
     waveform = np.full((len(positions), len(config.components), config.num_samples), np.nan, dtype=np.float32)
     for rate_hz in np.unique(rates_hz).tolist():
         windows = np.flatnonzero(rates_hz == rate_hz)
-        own = positions[windows], rows[windows], read
+        own = positions[windows], rows[windows], table.num_samples[positions[windows]], read
         ratio = rate_ratio(rate_hz, config.sampling_rate_hz)
         if ratio == 1:
             _copy(waveform, windows, *own, starts[windows])
@@ -163,17 +163,22 @@ def _copy(
     windows: np.ndarray,
     positions: np.ndarray,
     rows: np.ndarray,
+    lengths: np.ndarray,
     read: ReadWaveform,
     starts: np.ndarray,
 ) -> None:
     """Fill windows of `target` `(window, component, sample)` with what their records have there."""
-    num_samples = target.shape[2]
-    items = zip(windows.tolist(), positions.tolist(), rows.tolist(), starts.tolist(), strict=True)
-    for window, position, sources, start in items:
-        samples = read(position)
-        first, last = max(start, 0), min(start + num_samples, samples.shape[1])
+    columns = (windows, positions, rows, starts, *_overlaps(starts, lengths, target.shape[2]))
+    items = zip(*(column.tolist() for column in columns), strict=True)
+    for window, position, sources, start, first, last in items:
         if last <= first:
             continue
+        samples = read(position, first, last)
         for row, source in enumerate(sources):
             if source >= 0:
-                target[window, row, first - start : last - start] = samples[source, first:last]
+                target[window, row, first - start : last - start] = samples[source]
+
+
+def _overlaps(starts: np.ndarray, lengths: np.ndarray, num_samples: int) -> tuple[np.ndarray, np.ndarray]:
+    """The samples, first to last (left out), that each window has of its record."""
+    return np.maximum(starts, 0), np.minimum(starts + num_samples, lengths)

@@ -286,7 +286,7 @@ def test_fixed_windows_refuse_none_a_record():
         ({"arrival_fraction": 1.5}, "arrival_fraction must lie in 0 to 1, found 1.5"),
         ({"also_s": (0.001,)}, "also_s must be lengths of one sample or more"),
         ({"length_block": 0}, "length_block 1 or more"),
-        ({"also_s": (2.0,)}, r"half of window_s \(2 s\), found 1.0"),
+        ({"also_s": (2.0,)}, r"half of window_s \(1 s\), found 1.0"),
         ({"margin_s": 15.0}, r"half of window_s \(15 s\), found 15.0"),
     ],
 )
