@@ -33,6 +33,7 @@ from .seisbench_columns import (
 _KINDS = "seisfm/column_kinds"
 _BUCKET_ROWS = 1024
 _PENDING_BYTES = 256 * 2**20
+_PLACE_PART = r"(-?\d+|(-?\d+)?:(-?\d+)?(:(-?\d+)?)?)"
 _NOT_AVAILABLE = ["", "nan", "NaN", "NAN", "None", "none", "null", "NA", "N/A", "<NA>"]
 
 
@@ -97,7 +98,7 @@ class SeisBenchDataset(Sequence[Record]):
 
     def _record(self, chunk: _Chunk, row: dict[str, Any]) -> Record:
         rate_hz = _sampling_rate_hz(row, chunk)
-        components = tuple(str(row.get("trace_component_order", chunk.data_format["component_order"])))
+        components = _component_names(row, chunk)
         arrival_columns = {
             f"trace_{p}_{end}" for p in self._phases for end in ("arrival_sample", "status", "polarity")
         }
@@ -144,13 +145,22 @@ class SeisBenchDataset(Sequence[Record]):
 
 
 def _chunk_names(path: Path) -> list[str]:
-    if (path / "chunks").is_file():
-        return (path / "chunks").read_text().split()
+    """The chunks, listed or found by their files, in SeisBench's order: record i is its trace i."""
+    if (path / "chunks").is_file() and (listed := (path / "chunks").read_text().split()):
+        return sorted(listed)
     if (path / "waveforms.hdf5").is_file():
         return [""]
+    pairs = (("waveforms", ".hdf5"), ("metadata", ".csv"))
+    found = {
+        file.name.removeprefix(start).removesuffix(end)
+        for start, end in pairs
+        for file in path.glob(f"{start}*{end}")
+    }
+    if found:
+        return sorted(found)
     raise FileNotFoundError(
-        f"no SeisBench data set in {path}: expected waveforms.hdf5 and metadata.csv, "
-        "or a file named chunks and a pair of files for each line of it"
+        f"no SeisBench data set in {path}: expected waveforms.hdf5 and metadata.csv, or such a pair for each "
+        "chunk, perhaps listed in a file named chunks"
     )
 
 
@@ -163,11 +173,12 @@ def _open_chunk(path: Path, name: str) -> _Chunk:
         found = {key: _scalar(value[()]) for key, value in file.get("data_format", {}).items()}
         kinds = json.loads(_scalar(file[_KINDS][()])) if _KINDS in file else None
     order = str(found.get("dimension_order", "")).removeprefix("N")
-    if order not in ("CW", "WC") or not found.get("component_order"):
+    table = _read_text(metadata) if kinds is not None else _read_inferred(metadata)
+    named = found.get("component_order") or "trace_component_order" in table
+    if order not in ("CW", "WC") or not named:
         raise ValueError(
             f"{waveforms}: data_format needs component_order and dimension_order, CW or WC, found {found}"
         )
-    table = _read_text(metadata) if kinds is not None else _read_inferred(metadata)
     if "trace_name" not in table:
         raise ValueError(f"{metadata} must have a column trace_name, found {list(table.columns)}")
     return _Chunk(
@@ -181,6 +192,9 @@ def _open_chunk(path: Path, name: str) -> _Chunk:
 
 
 def _scalar(value: Any) -> Any:
+    """HDF5's bytes as text; a list of them, such as of components, as one word."""
+    if isinstance(value, np.ndarray):
+        return "".join(str(_scalar(item)) for item in value.tolist())
     return value.decode() if isinstance(value, bytes) else value
 
 
@@ -221,6 +235,16 @@ def _event_id(row: dict[str, Any]) -> str:
     return str(row.get("source_id", ""))
 
 
+def _component_names(row: dict[str, Any], chunk: _Chunk) -> tuple[str, ...]:
+    names = str(row.get("trace_component_order", "")) or chunk.data_format.get("component_order", "")
+    if not names:
+        raise ValueError(
+            f"{chunk.waveforms}: nothing tells the components of trace {row['trace_name']}; give "
+            "data_format/component_order, or fill the metadata column trace_component_order"
+        )
+    return tuple(names)
+
+
 def _sampling_rate_hz(row: dict[str, Any], chunk: _Chunk) -> float:
     if "trace_sampling_rate_hz" in row:
         return float(row["trace_sampling_rate_hz"])
@@ -235,8 +259,9 @@ def _sampling_rate_hz(row: dict[str, Any], chunk: _Chunk) -> float:
 
 
 def _index(place: str) -> tuple[int | slice, ...]:
-    """`17,:3,:1200` as an index."""
-    if not re.fullmatch(r"[\d:,]+", place):
+    """`17,:3,:1200` as an index, as Python writes it: also with negative numbers, steps and blanks."""
+    place = place.replace(" ", "")
+    if not re.fullmatch(rf"{_PLACE_PART}(,{_PLACE_PART})*", place):
         raise ValueError(f"a trace's place must look like bucket0$17,:3,:1200, found {place!r}")
     parts = [part.split(":") for part in place.split(",")]
     return tuple(

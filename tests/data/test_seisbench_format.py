@@ -213,6 +213,11 @@ def test_nothing_there(tmp_path):
     (tmp_path / "chunks").write_text("_a")
     with pytest.raises(FileNotFoundError, match=r"lacks \['waveforms_a.hdf5', 'metadata_a.csv'\]"):
         SeisBenchDataset(tmp_path)
+    (tmp_path / "chunks").unlink()
+    foreign(tmp_path, [{"trace_name": "a"}], {"a": np.ones((3, 4))}, name="0")
+    (tmp_path / "metadata1.csv").touch()
+    with pytest.raises(FileNotFoundError, match=r"lacks \['waveforms1.hdf5'\]"):
+        SeisBenchDataset(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -220,9 +225,12 @@ def test_nothing_there(tmp_path):
     [
         ({"trace_name": "a"}, {"dimension_order": None}, "component_order and dimension_order"),
         ({"trace_name": "a"}, {"dimension_order": "XYZ"}, "component_order and dimension_order"),
+        ({"trace_name": "a"}, {"component_order": None}, "component_order and dimension_order"),
+        ({"trace_name": "a", "trace_component_order": ""}, {"component_order": None}, "tells the components"),
         ({"name": "a"}, {}, "must have a column trace_name"),
         ({"trace_name": "b"}, {}, "has no trace 'b'"),
         ({"trace_name": "a$0;:3"}, {}, "must look like bucket0"),
+        ({"trace_name": "a$0,,1"}, {}, "must look like bucket0"),
         ({"trace_name": "a"}, {"component_order": "Z"}, "must have 1 components, found shape"),
         ({"trace_name": "a"}, {"sampling_rate": None}, "nothing tells the sampling rate"),
         ({"trace_name": "a", "trace_start_time": "noon"}, {}, "expected a UTC time"),
