@@ -119,8 +119,13 @@ class Skipped:
 
 
 def waveform_hash(record: Record) -> str:
-    """SHA-256 of the samples alone, whatever the record is called and in which order its components come."""
-    rows = sorted(np.ascontiguousarray(row).tobytes() for row in record.waveform)
+    """SHA-256 of the samples alone, whatever the record is called and in which order its components come.
+
+    A component without any sample counts as absent, and every NaN as the same.
+    """
+    missing = np.isnan(record.waveform)
+    waveform = np.where(missing, np.float32(np.nan), record.waveform) if missing.any() else record.waveform
+    rows = sorted(row.tobytes() for row in waveform[~missing.all(axis=1)])
     return hashlib.sha256(b"".join(rows)).hexdigest()
 
 
@@ -132,15 +137,15 @@ def station_ids(records: Iterable[Record]) -> list[str]:
 class Subset(Sequence[Record]):
     """Some records of a sequence, each still read only when it is asked for.
 
-    positions: where they stand in the sequence.
+    records: the whole sequence. positions: where they stand in it, int64.
     """
 
-    def __init__(self, records: Sequence[Record], positions: Sequence[int]):
-        self._records = records
-        self._positions = list(positions)
+    def __init__(self, records: Sequence[Record], positions: Sequence[int] | np.ndarray):
+        self.records = records
+        self.positions = np.asarray(positions, dtype=np.int64)
 
     def __len__(self) -> int:
-        return len(self._positions)
+        return len(self.positions)
 
     @overload
     def __getitem__(self, index: int) -> Record: ...
@@ -148,13 +153,13 @@ class Subset(Sequence[Record]):
     def __getitem__(self, index: slice) -> Subset: ...
     def __getitem__(self, index: int | slice) -> Record | Subset:
         if isinstance(index, slice):
-            return Subset(self._records, self._positions[index])
-        return self._records[self._positions[index]]
+            return Subset(self.records, self.positions[index])
+        return self.records[int(self.positions[index])]
 
     def event_keys(self) -> list[str]:
         """See `event_keys`."""
-        keys = event_keys(self._records)
-        return [keys[position] for position in self._positions]
+        keys = event_keys(self.records)
+        return [keys[position] for position in self.positions]
 
 
 def event_keys(records: Sequence[Record]) -> list[str]:
@@ -164,36 +169,3 @@ def event_keys(records: Sequence[Record]) -> list[str]:
     """
     own = getattr(records, "event_keys", None)
     return own() if own is not None else [record.event_id or record.record_id for record in records]
-
-
-def split_by_event(records: Sequence[Record], fractions: dict[str, float], seed: int) -> dict[str, Subset]:
-    """Records split by event, so that no earthquake lies on two sides.
-
-    An event's side is decided by a hash of its id and the seed alone: a corpus that grows moves no event. No
-    waveform of a sequence that has `event_keys` is read.
-    """
-    total = sum(fractions.values())
-    if not fractions or abs(total - 1.0) > 1e-9 or min(fractions.values()) < 0:
-        raise ValueError(f"fractions must sum to 1, none negative, found {fractions}")
-    edges = np.cumsum(list(fractions.values()))
-    sides: list[list[int]] = [[] for _ in fractions]
-    for position, key in enumerate(event_keys(records)):
-        place = int.from_bytes(hashlib.sha256(f"{seed}/{key}".encode()).digest()[:8]) / 2**64
-        sides[min(int(np.searchsorted(edges, place, side="right")), len(sides) - 1)].append(position)
-    return {name: Subset(records, side) for name, side in zip(fractions, sides, strict=True)}
-
-
-def split_validation(records: Sequence[Record], validation_fraction: float, seed: int) -> dict[str, Subset]:
-    """Records to learn from, `train`, and those of other events that choose the weights, `validation`.
-
-    Raises ValueError where a side would be empty.
-    """
-    fractions = {"train": 1.0 - validation_fraction, "validation": validation_fraction}
-    sides = split_by_event(records, fractions, seed)
-    empty = [side for side, part in sides.items() if not len(part)]
-    if empty:
-        raise ValueError(
-            f"the split by event leaves nothing for {empty} of {len(records)} records: give more events, or "
-            f"another validation_fraction (found {validation_fraction})"
-        )
-    return sides

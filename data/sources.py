@@ -14,8 +14,9 @@ from obspy import UTCDateTime
 
 from .archive import DAY_S, Archive
 from .phasenet_npz import read_phasenet_npz
-from .records import Record, Skipped, event_keys, split_by_event
+from .records import Record, Skipped, event_keys
 from .seisbench_format import SeisBenchDataset
+from .splits import split_by_event
 from .streams import stream_to_records
 from .synthesis import SynthesisConfig, synthesize_records
 

@@ -9,8 +9,9 @@ from typing import Any
 
 from ..configs.loader import as_plain
 from ..data.augmentation import AugmentationConfig
-from ..data.records import Record, Skipped, event_keys, split_validation
+from ..data.records import Record, Skipped, event_keys
 from ..data.sources import SourceConfig, load_all
+from ..data.splits import split_validation
 from ..data.windows import WindowConfig
 from ..eval.report import to_json
 from ..foundation.contract import InputContract

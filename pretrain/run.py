@@ -12,8 +12,9 @@ import torch
 from ..configs.loader import as_plain
 from ..data.augmentation import AugmentationConfig
 from ..data.loader import WindowLoader
-from ..data.records import Record, Skipped, split_validation
+from ..data.records import Record, Skipped
 from ..data.sources import SourceConfig, load_all
+from ..data.splits import split_validation
 from ..data.window_source import validation_windows
 from ..data.windows import WindowConfig
 from ..eval.report import to_json

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from seisfm.data.records import Arrival, Record, Subset, split_by_event, split_validation, station_ids
+from seisfm.data.records import Arrival, Record, Subset, station_ids
+from seisfm.data.splits import split_by_event, split_validation
 
 
 def make_record(record_id="r", **fields) -> Record:

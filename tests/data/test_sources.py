@@ -3,9 +3,10 @@ from dataclasses import replace
 import numpy as np
 import obspy
 import pytest
-from seisfm.data.records import Record, event_keys, split_by_event
+from seisfm.data.records import Record, event_keys
 from seisfm.data.seisbench_format import SeisBenchDataset, write_seisbench
 from seisfm.data.sources import JoinedRecords, SourceConfig, load_all, load_records
+from seisfm.data.splits import split_by_event
 from seisfm.data.synthesis import SynthesisConfig, synthesize_records
 
 
