@@ -36,7 +36,8 @@ def encoding_for(waveform: np.ndarray, choice: str) -> str:
         return "int32_delta_zstd" if whole else "float32_zstd"
     if not whole:
         raise ValueError(
-            f"{choice} needs whole numbers below 2**24 in size, found others: take float32, or auto"
+            f"{choice} needs whole numbers below 2**24 in size, and no negative zero, found others: "
+            "take float32, or auto"
         )
     return choice
 
@@ -84,10 +85,10 @@ def decode(stored: np.ndarray | bytes, encoding: str, num_components: int, num_s
     num_bytes = 4 * num_components * num_samples
     if encoding.endswith("zstd"):
         stored = _decompressed(stored, num_bytes)
-    if memoryview(stored).nbytes != num_bytes:
+    found = len(np.frombuffer(stored, np.uint8))
+    if found != num_bytes:
         raise ValueError(
-            f"a waveform of {shape} takes {num_bytes} bytes, found {memoryview(stored).nbytes}: "
-            "the shard is damaged"
+            f"a waveform of {shape} takes {num_bytes} bytes, found {found}: the shard is damaged"
         )
     if encoding.startswith("float32"):
         return np.frombuffer(stored, "<f4").reshape(shape)

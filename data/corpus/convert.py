@@ -74,15 +74,15 @@ def _written(records: Iterable[Record], folder: Path, config: CorpusConfig, work
         for number, chunk in chunks:
             yield finished_part(folder, number, chunk, config) or write_shard(number, chunk, folder, config)
         return
-    lazy = isinstance(records, Sequence) and not isinstance(records, list | tuple)
+    lazy = records if isinstance(records, Sequence) and not isinstance(records, list | tuple) else None
     # A forked copy of a process that runs torch's threads can hang; a fresh one cannot.
     with ProcessPoolExecutor(
-        workers, get_context("spawn"), initializer=_keep, initargs=(records if lazy else (),)
+        workers, get_context("spawn"), initializer=_keep, initargs=(lazy or (),)
     ) as pool:
         waiting: deque[Part | Future[Part]] = deque()
         for number, chunk in chunks:
             part = finished_part(folder, number, chunk, config)
-            given = None if lazy else list(chunk)
+            given = list(chunk) if lazy is None else None
             waiting.append(part or pool.submit(_work, number, given, len(chunk), folder, config))
             if len(waiting) > 2 * workers:
                 yield _result(waiting.popleft())

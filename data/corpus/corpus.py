@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ..record_facts import RecordFacts
 from ..record_table import RecordTable
 from ..records import Record, Subset
 from .codec import ENCODINGS, decode, with_gaps
@@ -123,6 +124,10 @@ class Corpus(Sequence[Record]):
         """See `records.event_keys`."""
         events = self.index["event_id"].to_pylist()
         return [event or record for event, record in zip(events, self.record_ids(), strict=True)]
+
+    def record_facts(self) -> RecordFacts:
+        """Who, where and when of all records, with their hashes, from the index alone."""
+        return RecordFacts.from_index(self.index)
 
     def record_table(self) -> RecordTable:
         """What labels need to know of all records, from the index alone."""

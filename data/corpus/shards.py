@@ -90,8 +90,11 @@ def write_shard(number: int, records: Sequence[Record], folder: Path, config: Co
     file = shard_file(number, config)
     with renamed_when_complete(folder / file) as partial:
         rows = _write_rows(partial, _rows(records, number, config, skipped), config)
-        place = {"shard": np.full(len(rows), number), "row": np.arange(len(rows))}
-        place["offset"] = _offsets(partial) if config.file_format == "arrow" else [None] * len(rows)
+        place = {
+            "shard": [number] * len(rows),
+            "row": list(range(len(rows))),
+            "offset": _offsets(partial) if config.file_format == "arrow" else [None] * len(rows),
+        }
         num_bytes, sha256 = partial.stat().st_size, file_sha256(partial)
     part = Part(
         number=number,
@@ -224,7 +227,7 @@ def _offsets(path: Path) -> list[int]:
     return found
 
 
-def _write_part(folder: Path, part: Part, rows: list[dict[str, Any]], place: dict[str, Any]) -> None:
+def _write_part(folder: Path, part: Part, rows: list[dict[str, Any]], place: dict[str, list[Any]]) -> None:
     schema = index_schema()
     names = [name for name in schema.names if name not in place]
     columns = {name: [row[name] for row in rows] for name in names} | place
