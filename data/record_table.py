@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .batch import COMPONENT_SLOTS, COMPONENTS, UNITS
-from .records import PHASE_FAMILY, POLARITIES, Record
+from .records import PHASE_FAMILY, POLARITIES, Record, Subset
 
 FAMILIES = ("P", "S")
 
@@ -171,6 +171,9 @@ def record_table(records: Sequence[Record]) -> RecordTable | None:
 
     A lazy sequence says it in a method of the same name.
     """
+    if isinstance(records, Subset):
+        whole = record_table(records.records)
+        return None if whole is None else whole.select(records.positions)
     own = getattr(records, "record_table", None)
     if own is not None:
         return own()

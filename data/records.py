@@ -161,6 +161,24 @@ class Subset(Sequence[Record]):
         keys = event_keys(self.records)
         return [keys[position] for position in self.positions]
 
+    def waveform(self, position: int) -> np.ndarray:
+        """See `waveform_of`."""
+        return waveform_of(self.records, int(self.positions[position]))
+
+    def record_weights(self) -> np.ndarray:
+        """How often each record is met in training, `(record,)`: 1, unless the whole sequence says it."""
+        own = getattr(self.records, "record_weights", None)
+        return np.ones(len(self)) if own is None else own()[self.positions]
+
+
+def waveform_of(records: Sequence[Record], position: int) -> np.ndarray:
+    """The samples of one record, float32 `(component, sample)`, perhaps read-only.
+
+    A sequence that reads them without the rest of the record does so in a method `waveform`.
+    """
+    own = getattr(records, "waveform", None)
+    return records[position].waveform if own is None else own(position)
+
 
 def event_keys(records: Sequence[Record]) -> list[str]:
     """The event of each record; a record without an event id counts as an event of its own.

@@ -10,31 +10,41 @@ from itertools import accumulate
 from pathlib import Path
 from typing import overload
 
+import numpy as np
 from obspy import UTCDateTime
 
 from .archive import DAY_S, Archive
+from .corpus.corpus import Corpus
+from .exclusion import leave_out
 from .phasenet_npz import read_phasenet_npz
-from .records import Record, Skipped, event_keys
+from .record_facts import RecordFacts, record_facts
+from .record_table import RecordTable, record_table
+from .records import Record, Skipped, event_keys, waveform_of
+from .sampler import record_weights
 from .seisbench_format import SeisBenchDataset
 from .splits import split_by_event
 from .streams import stream_to_records
 from .synthesis import SynthesisConfig, synthesize_records
 
-KINDS = ("synthetic", "seisbench", "phasenet_npz", "archive")
+KINDS = ("synthetic", "corpus", "seisbench", "phasenet_npz", "archive")
 
 
 @dataclass(frozen=True, kw_only=True)
 class SourceConfig:
     """One source of records.
 
-    kind: synthetic, seisbench (a data set in SeisBench's format), phasenet_npz (a folder of npz files) or
-        archive (continuous waveforms without labels: an SDS tree or a folder of files).
+    kind: synthetic, corpus (our own format, see `corpus.Corpus`), seisbench (a data set in SeisBench's
+        format), phasenet_npz (a folder of npz files) or archive (continuous waveforms without labels: an SDS
+        tree or a folder of files).
     path: of all but the synthetic kind; `$NAME` and `~` are filled in.
     synthesis, num_events, seed: of the synthetic kind.
     licence: of the data, for the cards of the models that learn from them.
     part, fractions, split_seed: only one side of a split by event, such as `part: train` of
         `fractions: {train: 0.7, test: 0.3}`. Other sources that name the same fractions and seed get the
         other sides.
+    exclude: records to leave out: a CSV with a column record_id, such as `seisfm data check` writes, or a
+        file with one id a line.
+    weight: how often its records are met in training, relative to those of other sources.
     unit: of an archive's samples.
     piece_s: an archive is cut into records of this length. Those of one piece of time share an `event_id`
         whatever their station, so that a split keeps an earthquake that many stations saw on one side.
@@ -51,6 +61,8 @@ class SourceConfig:
         default_factory=lambda: {"train": 0.7, "validation": 0.1, "test": 0.2}
     )
     split_seed: int = 0
+    exclude: str | None = None
+    weight: float = 1.0
     unit: str = "counts"
     piece_s: float = 300.0
 
@@ -65,21 +77,33 @@ class SourceConfig:
             raise ValueError(f"part must be one of {sorted(self.fractions)}, found {self.part!r}")
         if self.piece_s <= 0:
             raise ValueError(f"piece_s must be positive, found {self.piece_s}")
+        if not 0 < self.weight < float("inf"):
+            raise ValueError(f"the weight of a source must be positive, found {self.weight}")
 
     def folder(self) -> Path:
         """The path with variables and `~` filled in. Raises FileNotFoundError where nothing is there."""
-        path = Path(os.path.expandvars(self.path or "")).expanduser()
-        if not path.exists():
-            raise FileNotFoundError(f"no data at {path} (from {self.path!r}): check the path of the source")
-        return path
+        return _existing(self.path or "")
+
+
+def _existing(given: str) -> Path:
+    path = Path(os.path.expandvars(given)).expanduser()
+    if not path.exists():
+        raise FileNotFoundError(f"no data at {path} (from {given!r}): check the path of the source")
+    return path
 
 
 class JoinedRecords(Sequence[Record]):
-    """Several sequences of records as one, each still read when it is asked for."""
+    """Several sequences of records as one, each still read when it is asked for.
 
-    def __init__(self, parts: Sequence[Sequence[Record]]):
-        self._parts = list(parts)
-        self._ends = list(accumulate(len(part) for part in self._parts))
+    weights: of each part, how often its records are met in training; 1 where they are not given.
+    """
+
+    def __init__(self, parts: Sequence[Sequence[Record]], weights: Sequence[float] | None = None):
+        self.parts = list(parts)
+        self.weights = [1.0] * len(self.parts) if weights is None else list(weights)
+        if len(self.weights) != len(self.parts):
+            raise ValueError(f"expected one weight for each of {len(self.parts)} parts, found {self.weights}")
+        self._ends = list(accumulate(len(part) for part in self.parts))
 
     def __len__(self) -> int:
         return self._ends[-1] if self._ends else 0
@@ -91,21 +115,46 @@ class JoinedRecords(Sequence[Record]):
     def __getitem__(self, index: int | slice) -> Record | Sequence[Record]:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
-        position = range(len(self))[index]
+        part, position = self._place(range(len(self))[index])
+        return part[position]
+
+    def waveform(self, position: int) -> np.ndarray:
+        """One record's samples, without the rest of it where its part can read them so."""
+        return waveform_of(*self._place(position))
+
+    def _place(self, position: int) -> tuple[Sequence[Record], int]:
         part = bisect.bisect_right(self._ends, position)
-        return self._parts[part][position - (self._ends[part - 1] if part else 0)]
+        return self.parts[part], position - (self._ends[part - 1] if part else 0)
 
     def event_keys(self) -> list[str]:
         """The event of each record, read from the parts without their waveforms where they can."""
-        return [key for part in self._parts for key in event_keys(part)]
+        return [key for part in self.parts for key in event_keys(part)]
+
+    def record_facts(self) -> RecordFacts:
+        """The facts of each record, read from the parts without their waveforms where they can."""
+        return RecordFacts.concatenate([record_facts(part) for part in self.parts])
+
+    def record_table(self) -> RecordTable | None:
+        """What labels need to know, where every part knows it without its waveforms."""
+        tables = [record_table(part) for part in self.parts if len(part)]
+        known = [table for table in tables if table is not None]
+        return RecordTable.concatenate(known) if known and len(known) == len(tables) else None
+
+    def record_weights(self) -> np.ndarray:
+        """How often each record is met in training, `(record,)`."""
+        weighted = [w * record_weights(part) for w, part in zip(self.weights, self.parts, strict=True)]
+        return np.concatenate([np.zeros(0), *weighted])
 
 
 def load_records(source: SourceConfig) -> tuple[Sequence[Record], list[Skipped]]:
     """The records of a source, or of its part, and what of it could not be used.
 
-    Raises FileNotFoundError where its path does not exist.
+    Raises FileNotFoundError where its path, or the file of those to leave out, does not exist.
     """
     records, skipped = _load_whole(source)
+    if source.exclude is not None:
+        records, left_out = leave_out(records, _existing(source.exclude))
+        skipped = [*skipped, left_out]
     if source.part is not None:
         records = split_by_event(records, source.fractions, source.split_seed)[source.part]
     return records, skipped
@@ -114,6 +163,8 @@ def load_records(source: SourceConfig) -> tuple[Sequence[Record], list[Skipped]]
 def _load_whole(source: SourceConfig) -> tuple[Sequence[Record], list[Skipped]]:
     if source.kind == "synthetic":
         return synthesize_records(source.synthesis, source.seed, source.num_events), []
+    if source.kind == "corpus":
+        return Corpus(source.folder()), []
     if source.kind == "phasenet_npz":
         return read_phasenet_npz(source.folder())
     if source.kind == "seisbench":
@@ -127,7 +178,7 @@ def load_all(sources: Sequence[SourceConfig]) -> tuple[Sequence[Record], list[Sk
     Raises ValueError where there is no record at all.
     """
     loaded = [load_records(source) for source in sources]
-    records = JoinedRecords([part for part, _ in loaded])
+    records = JoinedRecords([part for part, _ in loaded], [source.weight for source in sources])
     skipped = [item for _, items in loaded for item in items]
     if not len(records):
         kinds = [source.kind for source in sources]

@@ -18,7 +18,7 @@ from ..record_table import (
 
 
 def table_of_index(index: pa.Table) -> RecordTable:
-    """The table of a corpus's records, that of the records themselves but for start times within a nanosecond."""
+    """The table of a corpus's records: that of the records, with start times in whole nanoseconds."""
     index = index.combine_chunks()
     return RecordTable.from_columns(
         _arrivals(index["arrivals"]),

@@ -3,7 +3,10 @@ from dataclasses import replace
 import numpy as np
 import obspy
 import pytest
-from seisfm.data.records import Record, event_keys
+from seisfm.data.corpus.convert import write_corpus
+from seisfm.data.record_table import record_table
+from seisfm.data.records import Record, Subset, event_keys
+from seisfm.data.sampler import record_weights
 from seisfm.data.seisbench_format import SeisBenchDataset, write_seisbench
 from seisfm.data.sources import JoinedRecords, SourceConfig, load_all, load_records
 from seisfm.data.splits import split_by_event
@@ -105,6 +108,67 @@ def test_no_source_and_no_record_is_an_error():
         load_all([])
 
 
+def test_a_corpus_is_a_source(tmp_path):
+    records = make_records("a", 4)
+    write_corpus(records, tmp_path / "corpus")
+    found, skipped = load_records(SourceConfig(kind="corpus", path=str(tmp_path / "corpus")))
+    assert not skipped
+    for one, other in zip(found, records, strict=True):
+        np.testing.assert_array_equal(one.waveform, other.waveform)
+
+
+@pytest.mark.parametrize("text", ["record_id,reason\na1,clipped\na3,\nb7,dead\n", "a1\n\n a3 \nb7\n"])
+@pytest.mark.parametrize("kind", ["corpus", "seisbench"])
+def test_excluded_records_are_left_out_and_counted(tmp_path, kind, text):
+    write = {"corpus": write_corpus, "seisbench": write_seisbench}[kind]
+    write(make_records("a", 5), tmp_path / "set")
+    (tmp_path / "exclude.csv").write_text(text)
+    exclude = str(tmp_path / "exclude.csv")
+    records, (left_out,) = load_records(SourceConfig(kind=kind, path=str(tmp_path / "set"), exclude=exclude))
+    assert [record.record_id for record in records] == ["a0", "a2", "a4"]
+    assert (left_out.item, left_out.reason) == (exclude, "2 of 5 records are excluded by it")
+
+
+def test_a_list_of_something_else_excludes_nothing(tmp_path):
+    write_seisbench(make_records("a", 2), tmp_path / "set")
+    source = {"kind": "seisbench", "path": str(tmp_path / "set")}
+    (tmp_path / "picks.csv").write_text("station,time\nAAA,3\n")
+    with pytest.raises(ValueError, match=r"must have a column record_id, .* found \['station', 'time'\]"):
+        load_records(SourceConfig(**source, exclude=str(tmp_path / "picks.csv")))
+    with pytest.raises(FileNotFoundError, match=r"no data at .*gone.csv"):
+        load_records(SourceConfig(**source, exclude=str(tmp_path / "gone.csv")))
+
+
+def test_the_weight_of_a_source_is_that_of_its_records(tmp_path):
+    for name, count in (("a", 2), ("b", 3)):
+        write_corpus(make_records(name, count), tmp_path / name)
+    sources = [
+        SourceConfig(kind="corpus", path=str(tmp_path / name), weight=weight)
+        for name, weight in (("a", 2.0), ("b", 0.5))
+    ]
+    joined, _ = load_all(sources)
+    assert record_weights(joined).tolist() == [2, 2, 0.5, 0.5, 0.5]
+    assert record_weights(Subset(joined, [4, 0])).tolist() == [0.5, 2]
+    assert [len(part) for part in joined.parts] == [2, 3]
+    with pytest.raises(ValueError, match=r"one weight for each of 1 parts, found \[1, 2\]"):
+        JoinedRecords([[]], [1, 2])
+
+
+def test_tables_and_samples_come_from_the_parts(tmp_path):
+    first, second = make_records("a", 3), make_records("b", 2)
+    joined = JoinedRecords([write_corpus(first, tmp_path / "corpus"), second])
+    table = joined.record_table()
+    assert table.record_id.tolist() == ["a0", "a1", "a2", "b0", "b1"]
+    side = Subset(joined, [4, 1])
+    assert record_table(side).record_id.tolist() == ["b1", "a1"]
+    np.testing.assert_array_equal(joined.waveform(4), second[1].waveform)
+    np.testing.assert_array_equal(side.waveform(1), first[1].waveform)
+    write_seisbench(first, tmp_path / "set")
+    lazy = SeisBenchDataset(tmp_path / "set")
+    assert JoinedRecords([lazy, second]).record_table() is None
+    np.testing.assert_array_equal(JoinedRecords([second, lazy]).waveform(2), first[0].waveform)
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -112,6 +176,7 @@ def test_no_source_and_no_record_is_an_error():
         ({"kind": "synthetic"}, "a synthetic source needs num_events of at least 1, found 0"),
         ({"kind": "archive"}, "a source of kind archive needs a path"),
         ({"kind": "archive", "path": "x", "piece_s": 0.0}, "piece_s must be positive"),
+        ({"kind": "archive", "path": "x", "weight": 0.0}, "weight of a source must be positive, found 0.0"),
     ],
 )
 def test_sources_that_make_no_sense_are_refused(settings, message):
