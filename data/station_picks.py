@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -9,15 +10,21 @@ from typing import Any
 
 import pandas as pd
 
-from .records import Skipped
+from .records import Arrival, Skipped
 from .tables import station_id_of_codes
 
+_ARRIVAL_FIELDS = tuple(
+    field.name for field in dataclasses.fields(Arrival) if field.name not in ("time_s", "event")
+)
 _EVALUATION_RANK = {"manual": 0, "unknown": 1, "automatic": 2}
 
 
 @dataclass(frozen=True, kw_only=True)
 class StationPick:
-    """One pick at a station, UTC seconds since 1970; one without an event has an event of its own."""
+    """One pick at a station, UTC seconds since 1970; one without an event has an event of its own.
+
+    The rest is as in `Arrival`.
+    """
 
     event_id: str
     has_event: bool
@@ -25,6 +32,15 @@ class StationPick:
     time: float
     polarity: str | None
     evaluation: str
+    onset: str | None
+    uncertainty_s: float | None
+    probability: float | None
+    author: str | None
+
+    def arrival(self, start_time: float, event: int) -> Arrival:
+        """The pick as an arrival of a record that starts at a time."""
+        told = {name: getattr(self, name) for name in _ARRIVAL_FIELDS}
+        return Arrival(time_s=self.time - start_time, event=event, **told)
 
 
 def utc_seconds_of(times: pd.Series) -> pd.Series:
@@ -41,7 +57,7 @@ def picks_by_station(
     """The picks of each of the `known` stations (NET.STA.LOC), in order of time, one for a phase of an event.
 
     A pick whose location code is not known goes to all locations of its NET.STA, and one without a network to
-    the only station of that code. Stations on either side without a partner are told in `skipped`.
+    the only station of that code. Picks of no known station are told in `skipped`.
 
     Raises ValueError where the table lacks columns.
     """
@@ -57,9 +73,6 @@ def picks_by_station(
             skipped.append(Skipped(str(picked_id), reason))
         for station_id in matching:
             rows[station_id].extend(lines.to_dict("records"))
-    silent = [station_id for station_id in known if station_id not in rows]
-    reason = "data without picks: not used, since a station that nobody picked is not known to be quiet"
-    skipped.extend(Skipped(station_id, reason) for station_id in silent)
     return {
         station_id: _without_doubles(station_id, rows[station_id], skipped) for station_id in sorted(rows)
     }
@@ -91,6 +104,10 @@ def _without_doubles(
             time=float(row["time"]),
             polarity=row.get("polarity") or None,
             evaluation=str(row.get("evaluation", "unknown")),
+            onset=row.get("onset") or None,
+            uncertainty_s=_number(row.get("uncertainty_s")),
+            probability=_number(row.get("probability")),
+            author=row.get("author") or None,
         )
         other = best.setdefault((pick.event_id, pick.phase), pick)
         if other is not pick:
@@ -103,3 +120,7 @@ def _without_doubles(
 
 def _rank(pick: StationPick) -> tuple[int, float]:
     return _EVALUATION_RANK.get(pick.evaluation, 1), pick.time
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None or pd.isna(value) else float(value)

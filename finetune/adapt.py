@@ -15,8 +15,10 @@ from ..configs.loader import as_plain
 from ..data.archive import Archive
 from ..data.augmentation import AugmentationConfig
 from ..data.batch import COMPONENT_SLOTS
+from ..data.fingerprints import Fingerprints, read_fingerprints
 from ..data.records import Record, Skipped
-from ..data.region import make_region_records, noise_records
+from ..data.region import RegionConfig, make_region_records
+from ..data.region_noise import NoiseConfig, noise_records
 from ..data.seisbench_format import write_seisbench
 from ..data.tables import read_events, read_picks, read_stations
 from ..data.windows import WindowConfig
@@ -30,7 +32,7 @@ from ..heads.task_model import load_model, task_config
 from .fit import FitConfig, LabelledRecords, fit
 from .methods import MethodConfig, apply_method
 from .region_split import RegionSplit, split_region
-from .run import save_run
+from .run import learned_records, save_run
 from .start import model_on_base
 
 COMPARED = ("picker", "phase", "tolerance_s", "precision", "recall", "f1", "f1_low", "f1_high", "threshold")
@@ -113,8 +115,9 @@ def adapt(config: AdaptConfig, *, resume: bool = True) -> AdaptResult:
 
     Writes into `output_dir`: the adapter with its heads, `training_set/` in SeisBench's format,
     `comparison.csv`, the scores of the adapted model (`scores.json`, `picking.csv`, …) and of the base in
-    `base_scores/`, `training.yaml`, `metrics.json`, `skipped.csv`, and what `train` writes. A run that was
-    stopped goes on where it was; one with other settings in the same folder is refused.
+    `base_scores/`, `training.yaml`, `metrics.json`, `skipped.csv`,
+    `training_data.parquet`, and what `train` writes. A run that was stopped goes on where it was; one with
+    other settings in the same folder is refused.
 
     Raises ValueError where there are too few events, and what `load_model` and the readers raise.
     """
@@ -141,9 +144,10 @@ def adapt(config: AdaptConfig, *, resume: bool = True) -> AdaptResult:
     )
     settings["base_sha256"] = started.base_sha256
     metrics = fit(tunable, records, fit_config, folder, settings=settings, resume=resume)
+    before = read_fingerprints(base.path, f"the base model {base.source}")
     scores = {
-        "base": _scores(load_model(config.base, config.revision), split, config.protocol),
-        "adapted": _scores(tunable.model, split, config.protocol),
+        "base": _scores(load_model(config.base, config.revision), split, config.protocol, before),
+        "adapted": _scores(tunable.model, split, config.protocol, before),
     }
     comparison = compare(scores)
     metrics |= {
@@ -157,7 +161,7 @@ def adapt(config: AdaptConfig, *, resume: bool = True) -> AdaptResult:
         scores["base"].write(folder / "base_scores")
         scores["adapted"].write(folder)
         write_atomically(folder / "comparison.csv", comparison.to_csv(index=False))
-        save_run(tunable, base, folder, config, metrics, skipped)
+        save_run(tunable, base, folder, config, metrics, skipped, learned_records(records, base))
     process.wait_for_everyone()
     return AdaptResult(output_dir=folder, metrics=metrics, comparison=comparison, skipped=skipped)
 
@@ -167,18 +171,18 @@ def region_split(config: AdaptConfig) -> tuple[RegionSplit, list[Skipped]]:
     archive = Archive.open(config.archive)
     stations, picks, events = read_stations(config.stations), read_picks(config.picks), _events(config)
     files = config.files
-    records, skipped = make_region_records(
-        archive, stations, picks, events, files.window_before_s, files.window_after_s, files.unit
+    region = RegionConfig(
+        window_before_s=files.window_before_s, window_after_s=files.window_after_s, unit=files.unit
     )
+    records, skipped = make_region_records(archive, stations, picks, events, config=region)
     noise, more = noise_records(
         archive,
         stations,
         picks,
         np.random.default_rng(config.seed),
         events,
-        num_per_station=files.noise_per_station,
-        duration_s=files.noise_duration_s,
-        unit=files.unit,
+        noise=NoiseConfig(num_per_station=files.noise_per_station, duration_s=files.noise_duration_s),
+        config=region,
     )
     usable, unusable = _with_components(records + noise, config)
     noise_ids = {record.record_id for record in noise}
@@ -201,7 +205,9 @@ def compare(scores: Mapping[str, PickingScores]) -> pd.DataFrame:
     return pd.concat([*parts, baselines], ignore_index=True)[columns]
 
 
-def _scores(model: Any, split: RegionSplit, protocol: PickingProtocolConfig) -> PickingScores:
+def _scores(
+    model: Any, split: RegionSplit, protocol: PickingProtocolConfig, before: Fingerprints
+) -> PickingScores:
     return evaluate_picking(
         model,
         split.test,
@@ -209,6 +215,7 @@ def _scores(model: Any, split: RegionSplit, protocol: PickingProtocolConfig) -> 
         validation_records=split.validation,
         noise_records=split.test_noise,
         train_records=[*split.train, *split.validation, *split.train_noise],
+        fingerprints=before,
     )
 
 

@@ -96,7 +96,7 @@ def _frame(
     listed = list(rows)
     cells: dict[str, Any] = {}
     for name in columns:
-        values = [row.get(name) for row in listed]
+        values: list[Any] = [row.get(name) for row in listed]
         if name in lists:
             cells[name] = pd.Series([value or [] for value in values], dtype=object)
         elif name in numbers:

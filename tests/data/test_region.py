@@ -3,7 +3,8 @@ import obspy
 import pandas as pd
 import pytest
 from seisfm.data.archive import Archive
-from seisfm.data.region import make_region_records, noise_records
+from seisfm.data.region import RegionConfig, make_region_records
+from seisfm.data.region_noise import NoiseConfig, noise_records
 from seisfm.data.window_source import WindowSource
 from seisfm.data.windows import WindowConfig
 
@@ -198,7 +199,12 @@ def test_noise_keeps_away_from_picks_and_origins(archive):
     picks = picks_table(("e1", "XX.A.", "P", 300.0), ("", "XX.A.", "P", 450.0), ("e1", "XX.B.", "P", 840.0))
     events = pd.DataFrame({"event_id": ["e2"], "time": [START + pd.Timedelta(700, "s")]})
     records, skipped = noise_records(
-        archive, STATIONS, picks, np.random.default_rng(0), events, num_per_station=6, duration_s=30.0
+        archive,
+        STATIONS,
+        picks,
+        np.random.default_rng(0),
+        events,
+        noise=NoiseConfig(num_per_station=6, duration_s=30.0),
     )
     assert {record.station_id for record in records} == {"XX.A.", "XX.B."}
     for record in records:
@@ -210,7 +216,12 @@ def test_noise_keeps_away_from_picks_and_origins(archive):
         assert record.metadata["source_type"] == "noise"
     assert sum(record.station_id == "XX.A." for record in records) == 6
     again, _ = noise_records(
-        archive, STATIONS, picks, np.random.default_rng(0), events, num_per_station=6, duration_s=30.0
+        archive,
+        STATIONS,
+        picks,
+        np.random.default_rng(0),
+        events,
+        noise=NoiseConfig(num_per_station=6, duration_s=30.0),
     )
     assert [record.record_id for record in again] == [record.record_id for record in records]
     assert reasons_of(skipped, "XX.C.")
@@ -225,11 +236,100 @@ def test_noise_says_when_there_is_none(archive):
         STATIONS,
         picks,
         np.random.default_rng(0),
-        num_per_station=2,
-        duration_s=60.0,
-        clearance_s=700.0,
+        noise=NoiseConfig(num_per_station=2, clearance_s=700.0),
     )
     assert {record.station_id for record in records} == {"XX.A."}
     assert "only 0 of 2 windows of noise: the others have too few data or lie within 700 s" in reasons_of(
         skipped, "XX.B."
     )
+
+
+def events_table(*rows, **more):
+    """Rows of event, seconds after START and latitude, on the meridian of the stations, 8 km deep."""
+    table = pd.DataFrame(rows, columns=["event_id", "time", "latitude_deg"])
+    times = START + pd.to_timedelta(table["time"], unit="s")
+    return table.assign(time=times, longitude_deg=0.0, depth_km=8.0, **more)
+
+
+PICKED = (("e1", "XX.A.", "P", 202.0), ("e1", "XX.A.", "S", 203.5))
+
+
+@pytest.mark.parametrize(
+    ("other", "expected"),
+    [
+        (("e2", 230.0, 0.1), set()),  # near, in the record
+        (("e2", 230.0, 5.0), {"P", "S"}),  # 550 km away: out of reach
+        (("e2", 20.0, 0.1), {"P", "S"}),  # long over
+        (("e2", 155.0, 0.4), {"P"}),  # 44 km away: P is over before the record begins, S may be late
+    ],
+)
+def test_an_event_that_nobody_picked_here_leaves_doubt(archive, other, expected):
+    events = events_table(("e1", 200.0, 0.05), other)
+    records, _ = make_region_records(archive, STATIONS, picks_table(*PICKED), events)
+    assert {record.event_id for record in records} == {"e1"}
+    assert records[0].labelled_phases == expected
+
+
+def test_stations_that_nobody_picked_are_unlabelled_and_no_noise(archive):
+    events = events_table(("e1", 200.0, 0.05), ("far", 500.0, 9.0))
+    config = RegionConfig(include_unpicked=True, reach_km=120.0)
+    picks = picks_table(*PICKED, ("e3", "XX.B.", "P", 280.0))
+    records, skipped = make_region_records(archive, STATIONS, picks, events, config=config)
+    by_station = {(record.station_id, record.event_id): record for record in records}
+    # C lies 217 km away, B 105 km.
+    assert set(by_station) == {("XX.A.", "e1"), ("XX.B.", "e1"), ("XX.B.", "e3")}
+    unpicked = by_station["XX.B.", "e1"]
+    assert unpicked.labelled_phases == frozenset()
+    assert unpicked.metadata["path_ep_distance_km"] == pytest.approx(105.0, abs=1.0)
+    assert unpicked.start_time - START.timestamp() == pytest.approx(200 + 105 / 6.2 - 30, abs=0.5)
+    # The pick of another event is listed, as another event's.
+    assert [(a.phase, a.event) for a in unpicked.arrivals] == [("P", 1)]
+    assert not any("XX.C." in note.item and "without picks" in note.reason for note in skipped)
+
+
+def test_noise_keeps_away_from_waves_that_come_late(archive):
+    """An event 700 km away, whose S passes more than three minutes after its origin."""
+    picks = picks_table(("e1", "XX.A.", "P", 30.0))
+    events = events_table(("far", 350.0, 6.3))
+    wanted = NoiseConfig(num_per_station=20, duration_s=20.0, clearance_s=20.0)
+    records, _ = noise_records(archive, STATIONS, picks, np.random.default_rng(1), events, noise=wanted)
+    starts = np.array([record.start_time - START.timestamp() for record in records])
+    assert len(starts) > 5
+    assert not ((starts > 350 - 40) & (starts < 350 + 700 / 3.5 + 20)).any()
+    assert (starts < 310).any() and (starts > 650).any()
+
+
+def test_what_the_catalog_says_of_the_event_and_the_pick(archive):
+    magnitudes = [{"value": 2.0, "type": "ML", "author": None, "uncertainty": 0.1}]
+    mechanisms = [{"strike_deg": 10.0, "dip_deg": 80.0, "rake_deg": 170.0, "author": "me"}]
+    events = events_table(("e1", 200.0, 0.05), event_type="quarry blast", author="me")
+    events = events.assign(magnitudes=[magnitudes], mechanisms=[mechanisms], magnitude=2.0)
+    picks = picks_table(*PICKED).assign(
+        polarity=["positive", ""], onset=["impulsive", ""], uncertainty_s=[0.05, np.nan], author=["net", ""]
+    )
+    records, _ = make_region_records(archive, STATIONS, picks, events)
+    about = records[0].metadata
+    assert about["source_type"] == "quarry_blast" and about["source_type_original"] == "quarry blast"
+    assert about["source_magnitudes"] == magnitudes and about["source_mechanisms"] == mechanisms
+    assert about["source_origin_time"] == "2022-03-04T05:03:20.000000Z" and about["source_author"] == "me"
+    assert about["path_hyp_distance_km"] == pytest.approx(np.hypot(5.53, 8.01), abs=0.02)
+    p, s = records[0].arrivals
+    assert (p.polarity, p.onset, p.uncertainty_s, p.author) == ("positive", "impulsive", 0.05, "net")
+    assert (s.polarity, s.onset, s.uncertainty_s, s.probability, s.author) == (None,) * 5
+
+
+def test_an_unknown_event_type_is_told_once(archive):
+    picks = picks_table(*PICKED, ("e2", "XX.A.", "P", 500.0))
+    events = events_table(("e1", 200.0, 0.05), ("e2", 498.0, 0.05), event_type="blurb")
+    records, skipped = make_region_records(archive, STATIONS, picks, events)
+    assert all(record.metadata["source_type_original"] == "blurb" for record in records)
+    assert not any("source_type" in record.metadata for record in records)
+    assert [note.item for note in skipped].count("event type 'blurb'") == 1
+
+
+@pytest.mark.parametrize("settings", [{"window_before_s": -1.0}, {"reach_km": 0.0}])
+def test_impossible_settings_are_refused(settings):
+    with pytest.raises(ValueError, match="must not be negative and reach_km be positive"):
+        RegionConfig(**settings)
+    with pytest.raises(ValueError, match="must not be negative and duration_s be positive"):
+        NoiseConfig(duration_s=0.0)
