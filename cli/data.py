@@ -7,39 +7,19 @@ from typing import Annotated
 
 import typer
 
-from .outcome import Outcome, command, skipped_lines, skipped_numbers
+from . import data_convert
+from .outcome import Outcome, command
 
 app = typer.Typer(help="Make and convert data sets.", no_args_is_help=True, rich_markup_mode=None)
 
 
 def add_to(parent: typer.Typer) -> None:
     """Register this module's commands under `seisfm data`."""
-    command(app, "convert", "seisfm data convert npz_folder --kind phasenet_npz --out training_set")(convert)
+    data_convert.add_to(app)
     command(app, "synthesize", "seisfm data synthesize --events 100 --seed 1 --out synthetic_set")(synthesize)
     example = "seisfm data synthesize-archive --stations 6 --minutes 30 --events 20 --out synthetic_region"
     command(app, "synthesize-archive", example)(synthesize_continuous)
     parent.add_typer(app, name="data")
-
-
-def convert(
-    source: Annotated[Path, typer.Argument(help="The folder to read.")],
-    kind: Annotated[str, typer.Option(help="What it is: seisbench, phasenet_npz or archive.")],
-    out: Annotated[Path, typer.Option(help="The new folder, in SeisBench's format.")],
-) -> Outcome:
-    """Convert waveforms with labels to SeisBench's format. What cannot be used is listed with its reason."""
-    from ..data.seisbench_format import write_seisbench
-    from ..data.sources import SourceConfig, load_records
-
-    records, skipped = load_records(SourceConfig(kind=kind, path=str(source)))
-    write_seisbench(records, out)
-    return Outcome(
-        numbers={
-            "out": out,
-            "num_records": len(records),
-            "skipped": skipped_numbers(skipped),
-        },
-        lines=(*skipped_lines(skipped), f"{len(records)} records, {len(skipped)} skipped: {out}"),
-    )
 
 
 def synthesize(

@@ -190,7 +190,8 @@ def test_synthesize_convert_and_score(
 ) -> None:
     made, converted, scores = tmp_path / "made", tmp_path / "converted", tmp_path / "scores"
     assert call(capsys, f"data synthesize --events 2 --seed 4 --out {made}")[0] == 0
-    assert call(capsys, f"data convert {made} --kind seisbench --out {converted}")[0] == 0
+    line = f"data convert {made} --kind seisbench --format seisbench --out {converted}"
+    assert call(capsys, line)[0] == 0
     first, second = SeisBenchDataset(made), SeisBenchDataset(converted)
     assert [record.record_id for record in first] == [record.record_id for record in second]
     line = f"eval picks --model {model} --data {made} --out {scores} num_resamples=20 --json"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -14,14 +15,14 @@ import pyarrow.parquet as pq
 
 from ..record_facts import RecordFacts
 from ..record_table import RecordTable
-from ..records import Record, Subset
+from ..records import Record, Skipped, Subset
 from .codec import ENCODINGS, decode, with_gaps
 from .columns import Lookup, table_of_index
 from .parquet_shards import ParquetShards
 from .places import PLACE_COLUMNS, Places, mapped
 from .schema import record_of
 from .shards import file_sha256
-from .writer import FORMAT, INDEX, SUMMARY, UNFINISHED, VERSION
+from .writer import FORMAT, INDEX, SKIPPED, SUMMARY, UNFINISHED, VERSION
 
 _FLOAT32, _INT32 = ENCODINGS.index("float32"), ENCODINGS.index("int32")
 _ROWS_AT_ONCE = 256
@@ -140,6 +141,11 @@ class Corpus(Sequence[Record]):
     def positions_of_station(self, station_id: str) -> np.ndarray:
         """Where the records of a station stand, int64."""
         return self._stations.positions(station_id)
+
+    def skipped(self) -> list[Skipped]:
+        """What was left out when the corpus was made, and why."""
+        with (self.path / SKIPPED).open(newline="", encoding="utf-8") as file:
+            return [Skipped(row["item"], row["reason"]) for row in csv.DictReader(file)]
 
     def verify(self) -> None:
         """Compare every file with the hash that was taken when it was written.

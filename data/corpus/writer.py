@@ -27,7 +27,7 @@ from .shards import (
 )
 
 FORMAT, VERSION = "seisfm corpus", 1
-SUMMARY, UNFINISHED, INDEX = "corpus.json", "unfinished.json", "index.parquet"
+SUMMARY, UNFINISHED, INDEX, SKIPPED = "corpus.json", "unfinished.json", "index.parquet", "skipped.csv"
 
 
 def begin(folder: Path, config: CorpusConfig) -> None:
@@ -95,9 +95,8 @@ def finish(folder: Path, config: CorpusConfig, parts: Sequence[Part], skipped: S
     index = pa.concat_tables([read_part_index(folder, part) for part in parts])
     with renamed_when_complete(folder / INDEX) as partial:
         pq.write_table(index, partial, compression="zstd")
-    with renamed_when_complete(folder / "skipped.csv") as partial, partial.open("w", newline="") as file:
-        rows = csv.writer(file, lineterminator="\n")
-        rows.writerows([("item", "reason"), *((item.item, item.reason) for item in left_out)])
+    with renamed_when_complete(folder / SKIPPED) as partial:
+        _write_skipped(partial, left_out)
     summary = _summary(folder, config, parts, index) | {"num_skipped": len(left_out)}
     write_text(folder / "README.md", dataset_card(summary, config.file_format))
     write_text(folder / SUMMARY, json.dumps(summary, indent=2, ensure_ascii=False))
@@ -105,6 +104,12 @@ def finish(folder: Path, config: CorpusConfig, parts: Sequence[Part], skipped: S
         part_path(folder, part.number).unlink()
     part_path(folder, 0).parent.rmdir()
     (folder / UNFINISHED).unlink()
+
+
+def _write_skipped(path: Path, left_out: Sequence[Skipped]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file, lineterminator="\n")
+        rows.writerows([("item", "reason"), *((item.item, item.reason) for item in left_out)])
 
 
 def _summary(folder: Path, config: CorpusConfig, parts: Sequence[Part], index: pa.Table) -> dict[str, Any]:

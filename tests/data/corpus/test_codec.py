@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from seisfm.data.corpus.codec import CHOICES, ENCODINGS, decode, encode, encoding_for, is_whole
 
-SHAPES = hnp.array_shapes(min_dims=2, max_dims=2, min_side=0, max_side=40)
+SHAPES = hnp.array_shapes(min_dims=2, max_dims=2, min_side=0, max_side=12)
 FLOATS = hnp.arrays(np.float32, SHAPES, elements=st.floats(width=32))
 WHOLE = hnp.arrays(
     np.float32,
@@ -19,7 +19,7 @@ def bits(waveform: np.ndarray) -> bytes:
     return np.where(np.isnan(waveform), np.float32(np.nan), waveform).tobytes()
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=60)
 @given(FLOATS, st.sampled_from(["float32", "float32_zstd", "auto", "auto_zstd"]))
 def test_any_floats_come_back_to_the_bit(waveform, choice):
     encoding = encoding_for(waveform, choice)
@@ -29,7 +29,7 @@ def test_any_floats_come_back_to_the_bit(waveform, choice):
     assert bits(decoded) == bits(waveform)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=60)
 @given(WHOLE, st.sampled_from(ENCODINGS))
 def test_whole_numbers_come_back_from_every_encoding(waveform, encoding):
     assert is_whole(waveform)
