@@ -15,6 +15,7 @@ import h5py
 import numpy as np
 import pandas as pd
 
+from .record_facts import SOURCE_KEYS, RecordFacts, source_facts
 from .records import Record
 from .seisbench_columns import (
     ARRIVAL_COLUMN,
@@ -29,6 +30,21 @@ from .seisbench_columns import (
     utc_seconds,
     with_families,
 )
+
+FACT_COLUMNS = (
+    "trace_name",
+    "trace_name_original",
+    "trace_start_time",
+    "trace_npts",
+    "trace_sampling_rate_hz",
+    "trace_dt_s",
+    "station_network_code",
+    "station_code",
+    "station_location_code",
+    "source_id",
+    *SOURCE_KEYS.values(),
+)
+"""What `record_facts` needs."""
 
 _KINDS = "seisfm/column_kinds"
 _BUCKET_ROWS = 1024
@@ -91,6 +107,22 @@ class SeisBenchDataset(Sequence[Record]):
         columns = ("source_id", "trace_name_original", "trace_name")
         rows = ((chunk, _row(chunk, number, columns)) for chunk, number in self._places)
         return [_event_id(row) or _record_id(row, chunk) for chunk, row in rows]
+
+    def record_facts(self) -> RecordFacts:
+        """Who, where and when of each record, from the metadata alone."""
+        return RecordFacts.from_rows(self._facts(chunk, number) for chunk, number in self._places)
+
+    def _facts(self, chunk: _Chunk, number: int) -> dict[str, Any]:
+        row = _row(chunk, number, FACT_COLUMNS)
+        num_samples = _num_samples(row, chunk)
+        return {
+            "record_id": _record_id(row, chunk),
+            "event_id": _event_id(row),
+            "station_id": station_id_of_row(row),
+            "start_time": utc_seconds(row["trace_start_time"]) if "trace_start_time" in row else None,
+            "duration_s": None if num_samples is None else num_samples / _sampling_rate_hz(row, chunk),
+            **source_facts(row),
+        }
 
     def __getstate__(self) -> dict[str, Any]:
         """Open files do not travel to another process: it opens its own."""
@@ -243,6 +275,17 @@ def _component_names(row: dict[str, Any], chunk: _Chunk) -> tuple[str, ...]:
             "data_format/component_order, or fill the metadata column trace_component_order"
         )
     return tuple(names)
+
+
+def _num_samples(row: dict[str, Any], chunk: _Chunk) -> int | None:
+    """Of a trace, from what its metadata say; None where only the waveforms tell."""
+    if "trace_npts" in row:
+        return int(row["trace_npts"])
+    slices = re.findall(r"(\d*):(\d+)", str(row["trace_name"]).partition("$")[2])
+    if len(slices) != 2:
+        return None
+    begin, end = slices[1 if chunk.data_format["dimension_order"] == "CW" else 0]
+    return int(end) - int(begin or 0)
 
 
 def _sampling_rate_hz(row: dict[str, Any], chunk: _Chunk) -> float:

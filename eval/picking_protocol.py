@@ -11,8 +11,11 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 from torch import nn
 
+from ..data.fingerprints import Fingerprints
+from ..data.record_facts import RecordFacts, record_facts
 from ..data.records import Record
 from ..data.windows import WindowConfig
 from .baselines import PHASES, PositionalDummy, StaLtaPicker, WindowPicker
@@ -101,6 +104,7 @@ def evaluate_picking(
     validation_records: Sequence[Record] = (),
     noise_records: Sequence[Record] = (),
     train_records: Sequence[Record] = (),
+    fingerprints: Fingerprints | None = None,
 ) -> PickingScores:
     """Score a model's P and S picks on records, beside a positional dummy and STA/LTA.
 
@@ -108,10 +112,12 @@ def evaluate_picking(
     validation_records: choose the thresholds of every picker; without them the given ones apply.
     noise_records: further windows without arrivals.
     train_records: what the model has seen: for the leakage report, and for the dummy's positions.
+    fingerprints: what the model's folder tells of that, for the leakage report.
 
     Raises ValueError where validation records share an event with the scored ones.
     """
-    _refuse_shared_events(records, validation_records)
+    known = record_facts(records, hashes=True)
+    _refuse_shared_events(known, validation_records)
     test = config.cut(records, noise_records)
     validation = config.cut(validation_records) if validation_records else None
     dummy, notes = _fit_dummy(train_records, test, config)
@@ -129,8 +135,22 @@ def evaluate_picking(
                 name=picker.name, picks=picks, thresholds=thresholds, source=source, detection=detection
             )
         )
-    leakage = leakage_report(records, train_records)
+    leakage = leakage_report(known, _training_data(train_records, fingerprints))
     return make_scores(picked, test, config.score_settings(), leakage, notes, dataclasses.asdict(config))
+
+
+def _training_data(
+    records: Sequence[Record], fingerprints: Fingerprints | None
+) -> Sequence[Record] | Fingerprints:
+    """All that is known of what a model has seen: the records given, and what its folder tells."""
+    if fingerprints is None:
+        return records
+    given = record_facts(records, hashes=True)
+    return Fingerprints(
+        facts=RecordFacts.concatenate([given, fingerprints.facts]),
+        stage=np.concatenate([np.full(len(given), "train", dtype=object), fingerprints.stage]),
+        missing=fingerprints.missing,
+    )
 
 
 def _fit_dummy(
@@ -143,7 +163,7 @@ def _fit_dummy(
     return PositionalDummy.fit(test.batches), [note]
 
 
-def _refuse_shared_events(records: Sequence[Record], validation_records: Sequence[Record]) -> None:
+def _refuse_shared_events(records: RecordFacts, validation_records: Sequence[Record]) -> None:
     overlap = leakage_report(records, validation_records)
     shared = overlap.shared_event_ids or overlap.shared_record_ids or overlap.shared_waveforms
     if shared:

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ..configs.loader import save_config
+from ..data.fingerprints import read_fingerprints
 from ..data.records import Record, Skipped
 from ..data.sources import SourceConfig, load_all
+from ..heads.model_folder import ModelFolder
 from ..heads.task_model import load_model
 from .picking_protocol import PickingProtocolConfig, evaluate_picking
 from .picking_scores import PickingScores
@@ -18,8 +20,9 @@ class PickingRunConfig:
     """All of an evaluation of picks.
 
     model, revision: folder or hub id. output_dir: where the scores go.
-    test: what is scored. validation: chooses the thresholds. train: what the model has seen, for the leakage
-        report and the positional dummy. noise: records without arrivals.
+    test: what is scored. validation: chooses the thresholds. noise: records without arrivals.
+    train: what the model has seen, for the positional dummy and, with what the model's folder tells of its
+        training data, for the leakage report.
     """
 
     model: str
@@ -53,6 +56,7 @@ def run_picking_evaluation(config: PickingRunConfig) -> tuple[PickingScores, lis
         validation_records=load(config.validation),
         noise_records=load(config.noise),
         train_records=load(config.train),
+        fingerprints=read_fingerprints(ModelFolder.find(config.model, config.revision).path, config.model),
     )
     folder = scores.write(config.output_dir)
     save_config(config, folder / "evaluation.yaml")

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..configs.loader import as_plain
 from ..data.augmentation import AugmentationConfig
+from ..data.fingerprints import Fingerprints, fingerprints_of
 from ..data.records import Record, Skipped, event_keys
 from ..data.sources import SourceConfig, load_all
 from ..data.splits import split_validation
@@ -102,7 +103,8 @@ def finetune(config: FinetuneConfig, *, resume: bool = True) -> FinetuneResult:
 
     Writes into `output_dir`: the model (`config.json`, `model.safetensors`) or the adapter with its heads
     (`adapter_config.json`, `adapter_model.safetensors`, `config.json`), `training.yaml`, `metrics.json`,
-    `skipped.csv`, and what `train` writes. A run that was stopped goes on from its newest checkpoint.
+    `skipped.csv`, `training_data.parquet`, and what `train` writes. A run that was stopped goes on from its
+    newest checkpoint.
     """
     process = this_process()
     started = _start(config)
@@ -114,7 +116,8 @@ def finetune(config: FinetuneConfig, *, resume: bool = True) -> FinetuneResult:
     metrics = fit(tunable, records, config.fit_config(), output_dir, settings=settings, resume=resume)
     metrics |= {"inherited_heads": list(started.inherited_heads), "num_skipped": len(skipped)}
     if process.is_main_process:
-        save_run(tunable, started.base, output_dir, config, metrics, skipped)
+        learned = learned_records(records, started.base)
+        save_run(tunable, started.base, output_dir, config, metrics, skipped, learned)
     process.wait_for_everyone()
     return FinetuneResult(output_dir=output_dir, metrics=metrics, tunable=tunable)
 
@@ -126,6 +129,7 @@ def save_run(
     config: object,
     metrics: dict[str, Any],
     skipped: Sequence[Skipped],
+    learned: Fingerprints,
 ) -> None:
     """Write what a run has made: the model or adapter, and beside it how it came about."""
     if tunable.peft is not None and base is not None:
@@ -133,7 +137,15 @@ def save_run(
     else:
         save_model(tunable.model, folder)
     with replacing_folder(folder) as unfinished:
-        write_papers(unfinished, config, to_json(metrics), skipped)
+        write_papers(unfinished, config, to_json(metrics), skipped, learned)
+
+
+def learned_records(records: LabelledRecords, base: ModelFolder | None) -> Fingerprints:
+    """The fingerprints of all that the weights have seen, their base's included."""
+    stages = {"train": records.train, "validation": records.validation, "noise": records.noise}
+    if base is None:
+        return fingerprints_of(stages)
+    return fingerprints_of(stages, base.path, f"the base model {base.source}")
 
 
 def _start(config: FinetuneConfig) -> StartingModel:

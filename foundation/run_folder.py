@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..configs.loader import save_config
+from ..data.fingerprints import Fingerprints, write_fingerprints
 from ..data.records import Skipped
 
 
@@ -27,8 +28,16 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
             file.replace(folder / file.name)
 
 
-def write_papers(folder: Path, config: Any, metrics_json: str, skipped: Sequence[Skipped]) -> None:
-    """How a model came about: `training.yaml` (all settings), `metrics.json` and `skipped.csv`."""
+def write_papers(
+    folder: Path, config: Any, metrics_json: str, skipped: Sequence[Skipped], learned: Fingerprints
+) -> None:
+    """How a model came about: all settings, its scores, what was skipped, and what it has seen.
+
+    Writes `training.yaml`, `metrics.json`, `skipped.csv` and `training_data.parquet`.
+
+    learned: the records that it has seen, in any role.
+    """
+    write_fingerprints(learned, folder)
     save_config(config, folder / "training.yaml")
     (folder / "metrics.json").write_text(metrics_json, encoding="utf-8")
     with (folder / "skipped.csv").open("w", newline="", encoding="utf-8") as table:

@@ -16,12 +16,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from ..data.fingerprints import FINGERPRINTS
+
 WEIGHTS = "model.safetensors"
 ADAPTER_SETTINGS = "adapter_config.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
-_FILES = ["*.json", "*.safetensors", "*.yaml", "*.md"]
+_FILES = ["*.json", "*.safetensors", "*.yaml", "*.md", FINGERPRINTS]
 
 
 class ModelError(ValueError):

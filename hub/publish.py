@@ -14,7 +14,7 @@ from .card import make_card
 from .checks import CheckError, answers, check_model, open_model, same
 from .facts import read_facts
 
-PUBLISHED_SUFFIXES = (".safetensors", ".json", ".yaml", ".md")
+PUBLISHED_SUFFIXES = (".safetensors", ".json", ".yaml", ".md", ".parquet")
 """Of the files in the folder itself. Checkpoints and logs, in folders below, stay at home."""
 
 HUB = "hub:"

@@ -11,6 +11,7 @@ import torch
 
 from ..configs.loader import as_plain
 from ..data.augmentation import AugmentationConfig
+from ..data.fingerprints import Fingerprints, fingerprints_of
 from ..data.loader import WindowLoader
 from ..data.records import Record, Skipped
 from ..data.sources import SourceConfig, load_all
@@ -73,8 +74,9 @@ def pretrain(config: PretrainConfig, *, resume: bool = True) -> PretrainResult:
     """Pretrain an encoder by guessing the hidden parts of seismograms, and save it.
 
     Writes into `output_dir`: `config.json` and `model.safetensors` (the encoder alone; the averaged weights
-    where `ema_decay` is given), `training.yaml` (the whole configuration), `metrics.json`, `skipped.csv`, and
-    what `train` writes. A run that was stopped goes on from its newest checkpoint.
+    where `ema_decay` is given), `training.yaml` (the whole configuration), `metrics.json`, `skipped.csv`,
+    `training_data.parquet` (what it has seen, for leakage reports), and what `train` writes. A run that was
+    stopped goes on from its newest checkpoint.
 
     Raises what `train` and `load_all` raise, and ValueError where the split leaves a side empty.
     """
@@ -120,7 +122,7 @@ def pretrain(config: PretrainConfig, *, resume: bool = True) -> PretrainResult:
         "num_processes": process.num_processes,
     }
     if process.is_main_process:
-        _save(objective.model, config, metrics, skipped)
+        _save(objective.model, config, metrics, skipped, fingerprints_of(sides))
     process.wait_for_everyone()
     return PretrainResult(output_dir=Path(config.output_dir), metrics=metrics, training=result)
 
@@ -149,8 +151,12 @@ def _windows_per_step(training: TrainingConfig, num_processes: int) -> int:
 
 
 def _save(
-    model: SeismicModel, config: PretrainConfig, metrics: dict[str, Any], skipped: Sequence[Skipped]
+    model: SeismicModel,
+    config: PretrainConfig,
+    metrics: dict[str, Any],
+    skipped: Sequence[Skipped],
+    learned: Fingerprints,
 ) -> None:
     with replacing_folder(Path(config.output_dir)) as unfinished:
         model.save_pretrained(unfinished)
-        write_papers(unfinished, config, to_json(metrics), skipped)
+        write_papers(unfinished, config, to_json(metrics), skipped, learned)
