@@ -25,6 +25,8 @@ from .table_dialects import (
 
 logger = logging.getLogger(__name__)
 
+_TABLES = (".csv", ".txt", ".tsv", ".dat")
+
 STATION_COLUMNS = ("network", "station", "location", "latitude_deg", "longitude_deg", "elevation_m", "id")
 
 
@@ -40,7 +42,7 @@ def read_stations(path: str | Path) -> pd.DataFrame:
     Raises FileNotFoundError, or ValueError with the columns that were expected.
     """
     file = _existing(path, "stations as StationXML or CSV")
-    table = _inventory_table(file) if _is_xml(file) else _station_table(file)
+    table = _inventory_table(file) if is_xml(file) else _station_table(file)
     places = ["id", "latitude_deg", "longitude_deg", "elevation_m"]
     moved = table.drop_duplicates(places)
     for station_id in moved.loc[moved["id"].duplicated(), "id"].unique():
@@ -99,7 +101,13 @@ def _existing(path: str | Path, expected: str) -> Path:
     return Path(path)
 
 
-def _is_xml(file: Path) -> bool:
+def is_event_catalog(file: Path) -> bool:
+    """Whether a file of picks tells of events too: one of ObsPy's formats or HypoInverse's, and no table."""
+    return is_xml(file) or is_hypoinverse(file) or file.suffix.lower() not in _TABLES
+
+
+def is_xml(file: Path) -> bool:
+    """Whether a file begins like XML."""
     with file.open("rb") as opened:
         return opened.read(64).lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"<")
 
@@ -111,11 +119,11 @@ def _read_as(
     table: Callable[[Path], pd.DataFrame],
 ) -> pd.DataFrame:
     """A file by the reader of its kind, which its first line tells, else its name."""
-    if _is_xml(file):
+    if is_xml(file):
         return catalog(file)
     if is_hypoinverse(file):
         return hypoinverse(file)
-    return (table if file.suffix.lower() in (".csv", ".txt", ".tsv", ".dat") else catalog)(file)
+    return (table if file.suffix.lower() in _TABLES else catalog)(file)
 
 
 def _station_table(file: Path) -> pd.DataFrame:
