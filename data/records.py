@@ -161,9 +161,9 @@ class Subset(Sequence[Record]):
         keys = event_keys(self.records)
         return [keys[position] for position in self.positions]
 
-    def waveform(self, position: int) -> np.ndarray:
+    def waveform(self, position: int, first: int = 0, last: int | None = None) -> np.ndarray:
         """See `waveform_of`."""
-        return waveform_of(self.records, int(self.positions[position]))
+        return waveform_of(self.records, int(self.positions[position]), first, last)
 
     def record_weights(self) -> np.ndarray:
         """How often each record is met in training, `(record,)`: 1, unless the whole sequence says it."""
@@ -171,13 +171,15 @@ class Subset(Sequence[Record]):
         return np.ones(len(self)) if own is None else own()[self.positions]
 
 
-def waveform_of(records: Sequence[Record], position: int) -> np.ndarray:
-    """The samples of one record, float32 `(component, sample)`, perhaps read-only.
+def waveform_of(
+    records: Sequence[Record], position: int, first: int = 0, last: int | None = None
+) -> np.ndarray:
+    """Samples `first` to `last` (left out) of one record, float32 `(component, sample)`, perhaps read-only.
 
     A sequence that reads them without the rest of the record does so in a method `waveform`.
     """
     own = getattr(records, "waveform", None)
-    return records[position].waveform if own is None else own(position)
+    return records[position].waveform[:, first:last] if own is None else own(position, first, last)
 
 
 def event_keys(records: Sequence[Record]) -> list[str]:

@@ -118,9 +118,9 @@ class JoinedRecords(Sequence[Record]):
         part, position = self._place(range(len(self))[index])
         return part[position]
 
-    def waveform(self, position: int) -> np.ndarray:
-        """One record's samples, without the rest of it where its part can read them so."""
-        return waveform_of(*self._place(position))
+    def waveform(self, position: int, first: int = 0, last: int | None = None) -> np.ndarray:
+        """Some of a record's samples, without the rest of it where its part can read them so."""
+        return waveform_of(*self._place(position), first, last)
 
     def _place(self, position: int) -> tuple[Sequence[Record], int]:
         part = bisect.bisect_right(self._ends, position)
