@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 from pathlib import Path
 
@@ -88,3 +89,14 @@ def test_real_sets_come_back(kind, folder, tmp_path, capsys, assert_same_record)
     assert len(corpus) == len(records)
     for position in np.linspace(0, len(records) - 1, 20).astype(int).tolist():
         assert_same_record(corpus[position], records[position])
+
+
+def test_the_documented_conversion_runs(source, tmp_path, monkeypatch):
+    text = (Path(__file__).parents[3] / "docs" / "data.md").read_text(encoding="utf-8")
+    (code,) = (
+        block for block in re.findall(r"```python\n(.*?)```", text, re.S) if "convert_to_corpus" in block
+    )
+    source.rename(tmp_path / "my_seisbench_set")
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "docs/data.md", "exec"), {})
+    assert Corpus("my_corpus")[0].metadata == {"dataset": "My network", "licence": "CC-BY-4.0"}
