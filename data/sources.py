@@ -15,18 +15,21 @@ from obspy import UTCDateTime
 
 from .archive import DAY_S, Archive
 from .corpus.corpus import Corpus
+from .diting import DiTing
 from .exclusion import leave_out
 from .phasenet_npz import read_phasenet_npz
 from .record_facts import RecordFacts, record_facts
 from .record_table import RecordTable, record_table
 from .records import Record, Skipped, event_keys, waveform_of
+from .region_source import RegionFiles, iterate_region
 from .sampler import record_weights
 from .seisbench_format import SeisBenchDataset
-from .splits import split_by_event
+from .split_sides import SplitConfig
+from .splits import split_records
 from .streams import stream_to_records
 from .synthesis import SynthesisConfig, synthesize_records
 
-KINDS = ("synthetic", "corpus", "seisbench", "phasenet_npz", "archive")
+KINDS = ("synthetic", "corpus", "seisbench", "phasenet_npz", "diting", "region", "archive")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,17 +37,19 @@ class SourceConfig:
     """One source of records.
 
     kind: synthetic, corpus (our own format, see `corpus.Corpus`), seisbench (a data set in SeisBench's
-        format), phasenet_npz (a folder of npz files) or archive (continuous waveforms without labels: an SDS
-        tree or a folder of files).
+        format), phasenet_npz (a folder of npz files), diting (its HDF5 and CSV files), region (an archive with
+        stations and picks: see `region`) or archive (continuous waveforms without labels: an SDS tree or a
+        folder of files).
     path: of all but the synthetic kind; `$NAME` and `~` are filled in.
     synthesis, num_events, seed: of the synthetic kind.
     licence: of the data, for the cards of the models that learn from them.
-    part, fractions, split_seed: only one side of a split by event, such as `part: train` of
-        `fractions: {train: 0.7, test: 0.3}`. Other sources that name the same fractions and seed get the
-        other sides.
+    part, split: only one side of a split, such as `part: train` of `split: {fractions: {train: 0.7,
+        test: 0.3}}`. Other sources that name the same split get the other sides.
     exclude: records to leave out: a CSV with a column record_id, such as `seisfm data check` writes, or a
         file with one id a line.
     weight: how often its records are met in training, relative to those of other sources.
+    region: stations, picks and events of the kind region, whose noise is drawn by `seed`. All its records are
+        in memory: of a large one make a corpus first (`seisfm data convert`).
     unit: of an archive's samples.
     piece_s: an archive is cut into records of this length. Those of one piece of time share an `event_id`
         whatever their station, so that a split keeps an earthquake that many stations saw on one side.
@@ -57,12 +62,10 @@ class SourceConfig:
     seed: int = 0
     licence: str | None = None
     part: str | None = None
-    fractions: dict[str, float] = field(
-        default_factory=lambda: {"train": 0.7, "validation": 0.1, "test": 0.2}
-    )
-    split_seed: int = 0
+    split: SplitConfig = field(default_factory=SplitConfig)
     exclude: str | None = None
     weight: float = 1.0
+    region: RegionFiles | None = None
     unit: str = "counts"
     piece_s: float = 300.0
 
@@ -73,8 +76,12 @@ class SourceConfig:
             raise ValueError(f"a synthetic source needs num_events of at least 1, found {self.num_events}")
         if self.kind != "synthetic" and not self.path:
             raise ValueError(f"a source of kind {self.kind} needs a path")
-        if self.part is not None and self.part not in self.fractions:
-            raise ValueError(f"part must be one of {sorted(self.fractions)}, found {self.part!r}")
+        if (self.kind == "region") != (self.region is not None):
+            raise ValueError(
+                f"a source of kind region needs region, its stations and picks, and no other: found {self.kind}"
+            )
+        if self.part is not None and self.part not in self.split.sides:
+            raise ValueError(f"part must be one of {sorted(self.split.sides)}, found {self.part!r}")
         if self.piece_s <= 0:
             raise ValueError(f"piece_s must be positive, found {self.piece_s}")
         if not 0 < self.weight < float("inf"):
@@ -156,7 +163,7 @@ def load_records(source: SourceConfig) -> tuple[Sequence[Record], list[Skipped]]
         records, left_out = leave_out(records, _existing(source.exclude))
         skipped = [*skipped, left_out]
     if source.part is not None:
-        records = split_by_event(records, source.fractions, source.split_seed)[source.part]
+        records = split_records(records, source.split)[source.part]
     return records, skipped
 
 
@@ -167,6 +174,12 @@ def _load_whole(source: SourceConfig) -> tuple[Sequence[Record], list[Skipped]]:
         return Corpus(source.folder()), []
     if source.kind == "phasenet_npz":
         return read_phasenet_npz(source.folder())
+    if source.kind == "diting":
+        diting = DiTing(source.folder())
+        return diting, diting.skipped
+    if source.region is not None:
+        skipped: list[Skipped] = []
+        return list(iterate_region(source.folder(), source.region, source.seed, skipped)), skipped
     if source.kind == "seisbench":
         return SeisBenchDataset(source.folder()), []
     return _archive_records(source)

@@ -19,6 +19,8 @@ def split_records(records: Sequence[Record], config: SplitConfig) -> dict[str, S
 
     `unassigned` is among them where any record is.
     """
+    if config.kind == "event" and config.link is None:
+        return split_by_event(records, config.fractions, config.seed)
     sides = assign_sides(record_facts(records), config)
     names = [*config.sides, *([UNASSIGNED] if (sides == UNASSIGNED).any() else [])]
     return {name: Subset(records, np.flatnonzero(sides == name)) for name in names}

@@ -172,7 +172,7 @@ def adapt_to_real_records(folder: Path, model_dir: Path, config: DemoConfig) -> 
     run = dataclasses.replace(run, output_dir=str(folder), base=str(model_dir), train=train, valid=valid)
     result = finetune(run)
     parts: dict[str, Any] = {
-        part: load_records(dataclasses.replace(train[0], part=part))[0] for part in train[0].fractions
+        part: load_records(dataclasses.replace(train[0], part=part))[0] for part in train[0].split.sides
     }
     scores = {
         name: evaluate_picking(

@@ -21,7 +21,9 @@ SCRATCH_LEARNING_RATE = 1e-3
 
 
 def with_split(sources, seed):
-    return tuple(dataclasses.replace(source, split_seed=seed) for source in sources)
+    return tuple(
+        dataclasses.replace(source, split=dataclasses.replace(source.split, seed=seed)) for source in sources
+    )
 
 
 def tuned_models(base, folder, seed):

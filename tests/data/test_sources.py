@@ -9,6 +9,7 @@ from seisfm.data.records import Record, Subset, event_keys
 from seisfm.data.sampler import record_weights
 from seisfm.data.seisbench_format import SeisBenchDataset, write_seisbench
 from seisfm.data.sources import JoinedRecords, SourceConfig, load_all, load_records
+from seisfm.data.split_sides import SplitConfig
 from seisfm.data.splits import split_by_event
 from seisfm.data.synthesis import SynthesisConfig, synthesize_records
 
@@ -192,15 +193,16 @@ def test_a_path_without_data_is_named():
 def test_parts_of_a_source_share_no_event_and_are_the_whole_together():
     whole = SourceConfig(kind="synthetic", num_events=12, seed=3)
     fractions = {"train": 0.5, "test": 0.5}
+    split = SplitConfig(fractions=fractions)
     parts = [
-        load_records(SourceConfig(kind="synthetic", num_events=12, seed=3, part=name, fractions=fractions))[0]
+        load_records(SourceConfig(kind="synthetic", num_events=12, seed=3, part=name, split=split))[0]
         for name in fractions
     ]
     events = [{record.event_id for record in part} for part in parts]
     assert events[0] and events[1] and not events[0] & events[1]
     assert len(parts[0]) + len(parts[1]) == len(load_records(whole)[0])
     with pytest.raises(ValueError, match=r"part must be one of \['test', 'train'\], found 'valid'"):
-        SourceConfig(kind="synthetic", num_events=12, part="valid", fractions=fractions)
+        SourceConfig(kind="synthetic", num_events=12, part="valid", split=split)
 
 
 def test_a_data_set_is_split_from_its_metadata_alone(tmp_path):

@@ -13,7 +13,9 @@ import torch
 import yaml
 from safetensors.torch import load_file, save_file
 from seisfm.configs.loader import CONFIG_FOLDER, build_config, load_config
+from seisfm.data.fingerprints import fingerprints_of, read_fingerprints, write_fingerprints
 from seisfm.data.sources import load_all
+from seisfm.eval.leakage import leakage_report
 from seisfm.finetune.__main__ import main
 from seisfm.finetune.run import FinetuneConfig, finetune
 from seisfm.foundation.checkpoints import CheckpointError
@@ -212,3 +214,15 @@ def test_wrong_use_is_told_in_one_line(arguments, status, message, capsys):
     error = capsys.readouterr().err
     assert message in error
     assert "Traceback" not in error
+
+
+def test_the_training_data_are_told_for_leakage_reports(settings, base, tmp_path):
+    source = settings["train"][0]
+    earlier = load_all(_config(settings, train=[source | {"seed": 77}]).train)[0]
+    shutil.copytree(base, tmp_path / "base")
+    write_fingerprints(fingerprints_of({"train": earlier}), tmp_path / "base")
+    config = _config(settings, **ON_BASE, base=str(tmp_path / "base"), method={"kind": "lora"})
+    learned = read_fingerprints(finetune(config).output_dir)
+    assert set(learned.stage) == {"train", "validation", "base model, train"} and not learned.missing
+    for records in (earlier, load_all(config.train)[0]):
+        assert len(leakage_report(records, learned).shared_waveforms) == len(records)
