@@ -1,5 +1,7 @@
 import dataclasses
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -487,3 +489,11 @@ def test_impossible_settings_are_refused(kind, settings, message):
 def test_an_empty_batch_passes_through():
     empty = make_batch(4).select(torch.tensor([], dtype=torch.int64))
     assert len(augmented(ALWAYS, empty, make_random(0))) == 0
+
+
+def test_the_page_about_augmentation_is_true():
+    text = (Path(__file__).parents[2] / "docs" / "augmentation.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"^```python\n(.*?)^```", text, re.S | re.M)
+    exec(compile(code, "docs/augmentation.md", "exec"), {})
+    for name in FIELDS:
+        assert f"`{name}`" in text
