@@ -1,0 +1,1 @@
+"""What is wrong with a data set: waveforms, labels and metadata that training or scoring should not trust."""
