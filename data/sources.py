@@ -32,14 +32,22 @@ from .synthesis import SynthesisConfig, synthesize_records
 KINDS = ("synthetic", "corpus", "seisbench", "phasenet_npz", "diting", "region", "archive")
 
 
+_MARKS = {
+    "corpus": ("corpus.json", "unfinished.json"),
+    "seisbench": ("waveforms.hdf5", "chunks"),
+    "phasenet_npz": ("*.npz",),
+}
+"""Files that tell the kind of a data set."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class SourceConfig:
     """One source of records.
 
     kind: synthetic, corpus (our own format, see `corpus.Corpus`), seisbench (a data set in SeisBench's
-        format), phasenet_npz (a folder of npz files), diting (its HDF5 and CSV files), region (an archive with
-        stations and picks: see `region`) or archive (continuous waveforms without labels: an SDS tree or a
-        folder of files).
+        format), phasenet_npz (a folder of npz files), diting (its HDF5 and CSV files), region (an archive
+        with stations and picks: see `region`) or archive (continuous waveforms without labels: an SDS tree
+        or a folder of files).
     path: of all but the synthetic kind; `$NAME` and `~` are filled in.
     synthesis, num_events, seed: of the synthetic kind.
     licence: of the data, for the cards of the models that learn from them.
@@ -78,7 +86,7 @@ class SourceConfig:
             raise ValueError(f"a source of kind {self.kind} needs a path")
         if (self.kind == "region") != (self.region is not None):
             raise ValueError(
-                f"a source of kind region needs region, its stations and picks, and no other: found {self.kind}"
+                f"a source of kind region, and no other, needs region (stations and picks), found {self.kind}"
             )
         if self.part is not None and self.part not in self.split.sides:
             raise ValueError(f"part must be one of {sorted(self.split.sides)}, found {self.part!r}")
@@ -167,6 +175,27 @@ def load_records(source: SourceConfig) -> tuple[Sequence[Record], list[Skipped]]
     return records, skipped
 
 
+def open_records(path: str | Path, kind: str | None = None) -> tuple[Sequence[Record], list[Skipped]]:
+    """All records at a path, and what of them could not be used.
+
+    kind: one of `KINDS`; None tells it by the files that are there.
+
+    Raises FileNotFoundError where nothing is there, ValueError where its kind cannot be told.
+    """
+    return load_records(SourceConfig(kind=kind or guess_kind(_existing(str(path))), path=str(path)))
+
+
+def guess_kind(folder: Path) -> str:
+    """The kind of a data set by its files. Raises ValueError where none of them tells it."""
+    for kind, patterns in _MARKS.items():
+        if any(next(folder.glob(pattern), None) is not None for pattern in patterns):
+            return kind
+    raise ValueError(
+        f"nothing in {folder} tells what kind of data set it is: expected one of "
+        f"{[pattern for patterns in _MARKS.values() for pattern in patterns]}, or say the kind ({KINDS})"
+    )
+
+
 def _load_whole(source: SourceConfig) -> tuple[Sequence[Record], list[Skipped]]:
     if source.kind == "synthetic":
         return synthesize_records(source.synthesis, source.seed, source.num_events), []
@@ -174,15 +203,22 @@ def _load_whole(source: SourceConfig) -> tuple[Sequence[Record], list[Skipped]]:
         return Corpus(source.folder()), []
     if source.kind == "phasenet_npz":
         return read_phasenet_npz(source.folder())
-    if source.kind == "diting":
-        diting = DiTing(source.folder())
-        return diting, diting.skipped
-    if source.region is not None:
-        skipped: list[Skipped] = []
-        return list(iterate_region(source.folder(), source.region, source.seed, skipped)), skipped
     if source.kind == "seisbench":
         return SeisBenchDataset(source.folder()), []
-    return _archive_records(source)
+    return _diting_records(source) if source.kind == "diting" else _continuous_records(source)
+
+
+def _diting_records(source: SourceConfig) -> tuple[Sequence[Record], list[Skipped]]:
+    records = DiTing(source.folder())
+    return records, records.skipped
+
+
+def _continuous_records(source: SourceConfig) -> tuple[Sequence[Record], list[Skipped]]:
+    """Of an archive: the events of a region's catalog, or all of it in pieces."""
+    if source.region is None:
+        return _archive_records(source)
+    skipped: list[Skipped] = []
+    return list(iterate_region(source.folder(), source.region, source.seed, skipped)), skipped
 
 
 def load_all(sources: Sequence[SourceConfig]) -> tuple[Sequence[Record], list[Skipped]]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from huggingface_hub import ModelCard, ModelCardData
 
+from ..data.fingerprints import FINGERPRINTS, read_fingerprints
 from ..eval.report import write_atomically
 from ..foundation.contract import InputContract
 from ..version import __version__
@@ -78,7 +79,7 @@ def make_card(facts: ModelFacts, licence: str | None = None, data_licence: str |
         "How to use it": _use(facts),
         "What goes in": _contract_table(facts.contract),
         "What comes out": _heads(facts),
-        "Training data": _data_table(data),
+        "Training data": _data_table(facts, data),
         "Training": _training_table(facts),
         "Scores": _scores(facts),
         "Limits": _limits(facts, data),
@@ -152,11 +153,24 @@ def _heads(facts: ModelFacts) -> str:
     return table(("head", "settings"), rows)
 
 
-def _data_table(data: list[DataFact]) -> str:
+def _data_table(facts: ModelFacts, data: list[DataFact]) -> str:
     if not data:
         return "The folder has no `training.yaml`: what the model was trained on is not known."
     rows = [(fact.name, fact.kind, fact.amount, fact.licence, fact.stage) for fact in data]
-    return table(("data", "kind", "amount", "licence", "used in"), rows)
+    return table(("data", "kind", "amount", "licence", "used in"), rows) + "\n\n" + _told(facts)
+
+
+def _told(facts: ModelFacts) -> str:
+    """What the folder carries for those who want to score the model on data that it has not seen."""
+    learned = read_fingerprints(facts.folder, "this folder")
+    missing = "".join(f" Not listed, because unknown: {part}." for part in learned.missing)
+    if not len(learned):
+        return f"Which records these are is not told, and leakage cannot be checked.{missing}"
+    return (
+        f"`{FINGERPRINTS}` lists {len(learned):,} records that the weights have seen (event, origin, "
+        "station, time, and a hash of the samples): `seisfm data leakage TEST_SET MODEL_DIR` compares a test "
+        f"set with them.{missing}"
+    )
 
 
 def _training_table(facts: ModelFacts) -> str:
