@@ -16,8 +16,8 @@ from .region_events import KnownEvents
 from .station_picks import picks_by_station
 from .streams import stream_to_records
 
-_TRIES = 5
-"""Places that are tried for each window that is wanted: some have no data."""
+_TRIES = 50
+"""Places that are tried for each window that is wanted: day files may have little in them."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,128 @@
+"""A synthetic archive, of which everything is known, and a catalog with gaps: the labels are all right."""
+
+import dataclasses
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+from seisfm.data.archive import Archive
+from seisfm.data.region import RegionConfig
+from seisfm.data.region_noise import NoiseConfig
+from seisfm.data.region_source import RegionFiles, iterate_region
+from seisfm.data.sources import SourceConfig, load_records
+from seisfm.data.split_sides import SplitConfig
+from seisfm.data.synthesis import SynthesisConfig, synthesize_archive
+from seisfm.data.tables import read_events, read_picks
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "archive_to_training_set.py"
+
+
+@pytest.fixture(scope="module")
+def example():
+    spec = importlib.util.spec_from_file_location("archive_to_training_set", EXAMPLE)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def region(example, tmp_path_factory):
+    """Half an hour, three stations, nine events, of which several lie less than a minute apart."""
+    folder = tmp_path_factory.mktemp("region")
+    archive = synthesize_archive(SynthesisConfig(sampling_rate_hz=50.0), 4, 1800.0, 3, 9, folder / "archive")
+    truth = example.true_times(archive)
+    example.write_analysts_catalog(archive, truth, folder / "catalog.xml", seed=1)
+    files = RegionFiles(
+        stations=str(archive.inventory),
+        picks=str(folder / "catalog.xml"),
+        records=RegionConfig(include_unpicked=True),
+        noise=NoiseConfig(num_per_station=3, duration_s=20.0, clearance_s=10.0),
+    )
+    return archive, truth, files
+
+
+def test_all_labels_are_right(example, region):
+    archive, truth, files = region
+    skipped = []
+    records = list(iterate_region(archive.sds, files, 0, skipped))
+    found = example.check(records, truth)
+    assert found["labels"] == found["labels at a true time"] > 25
+    assert not any(found[name] for name in example.FAULTS)
+    assert found["claims that a phase is fully listed"] > 5 and found["noise records"] > 3
+    # Of the station that nobody picked there are records, without labels of their own, and no noise.
+    never = [record for record in records if record.station_id == archive.sites[-1].station_id]
+    assert len(never) == 9 and not any(record.labelled_phases or record.arrivals for record in never)
+    assert found["records with several events"] > 3
+    assert any("without picks" in note.reason for note in skipped)
+
+
+def test_the_check_would_find_what_is_wrong(example, region):
+    """Without regard to events that nobody picked, phases count as labelled that are not."""
+    archive, truth, files = region
+    blind = dataclasses.replace(files, records=RegionConfig(reach_km=1e-3))
+    records = list(iterate_region(archive.sds, blind, 0, []))
+    found = example.check(records, truth)
+    assert found["wrong claims"] > 0
+    late = [
+        dataclasses.replace(
+            record, arrivals=tuple(dataclasses.replace(a, time_s=a.time_s + 0.05) for a in record.arrivals)
+        )
+        for record in records
+    ]
+    assert example.check(late, truth)["labels at a true time"] == 0
+
+
+def test_records_know_their_event_and_their_instrument(region):
+    archive, _, files = region
+    records = list(iterate_region(archive.sds, files, 0, []))
+    events = {f"smi:local/{event.event_id}": event for event in archive.events}
+    sites = {site.station_id: site for site in archive.sites}
+    for record in records:
+        about, site = record.metadata, sites[record.station_id]
+        assert about["station_latitude_deg"] == pytest.approx(site.latitude_deg, abs=1e-5)
+        assert about["trace_component_dip_deg"] == [-90.0, 0.0, 0.0]
+        assert about["trace_response_state"] == "raw" and about["station_instrument"] == "broadband"
+        np.testing.assert_allclose(about["trace_sensitivity"], site.instrument.gain_counts_s_m, rtol=0.01)
+        if about["source_type"] == "noise":
+            continue
+        source = events[record.event_id].source
+        assert about["source_type"] == "earthquake" and about["source_magnitude_type"] == "Mw"
+        assert about["source_magnitude"] == pytest.approx(source.magnitude, abs=1e-3)
+        assert about["source_depth_km"] == pytest.approx(source.depth_km, abs=1e-3)
+        assert about["source_mechanisms"][0]["strike_deg"] == pytest.approx(source.mechanism[0], abs=1e-3)
+
+
+def test_a_region_is_a_source(region):
+    archive, _, files = region
+    source = SourceConfig(kind="region", path=str(archive.sds), region=files)
+    records, skipped = load_records(source)
+    assert [record.record_id for record in records] == [
+        r.record_id for r in iterate_region(archive.sds, files, 0, [])
+    ]
+    assert skipped
+    split = SplitConfig(fractions={"train": 0.6, "test": 0.4})
+    part, _ = load_records(dataclasses.replace(source, part="train", split=split))
+    assert 0 < len(part) < len(records)
+    assert {record.event_id for record in part} < {record.event_id for record in records}
+    with pytest.raises(ValueError, match="a source of kind region, and no other, needs region"):
+        SourceConfig(kind="region", path=str(archive.sds))
+
+
+def test_picks_and_events_may_come_from_tables(region, tmp_path):
+    archive, _, files = region
+    read_picks(files.picks).to_csv(tmp_path / "picks.csv", index=False)
+    columns = ["event_id", "time", "latitude_deg", "longitude_deg", "depth_km", "magnitude", "magnitude_type"]
+    read_events(files.picks)[columns].to_csv(tmp_path / "events.csv", index=False)
+    tables = RegionFiles(
+        stations=str(archive.stations_csv),
+        picks=str(tmp_path / "picks.csv"),
+        events=str(tmp_path / "events.csv"),
+        records=files.records,
+        noise=files.noise,
+    )
+    by_tables, by_quakeml = (list(iterate_region(archive.sds, each, 0, [])) for each in (tables, files))
+    assert [r.arrivals for r in by_tables] == [r.arrivals for r in by_quakeml]
+    assert [r.labelled_phases for r in by_tables] == [r.labelled_phases for r in by_quakeml]
+    assert not any("trace_response" in record.metadata for record in by_tables)
+    assert Archive.open(archive.sds).station_ids == sorted({r.station_id for r in by_tables})
