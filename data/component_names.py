@@ -32,7 +32,7 @@ def instrument_of_channel(channel: str) -> str | None:
     code = channel.upper()
     if len(code) != 3:
         return None
-    band, instrument, component = code
+    band, instrument, component = tuple(code)
     if instrument in "HL":
         return next((kind for kind, letters in _BANDS.items() if band in letters), None)
     if instrument == "D":
