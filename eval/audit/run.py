@@ -94,7 +94,9 @@ def audit_record(
         record = records[position]
     except READING_ERRORS as error:
         fault = Fault(f"{type(error).__name__}: {error}")
-        return None, [finding_of(UNREADABLE, f"#{position}", fault, config)]
+        if UNREADABLE in config.ignore:
+            return None, []
+        return None, [finding_of(UNREADABLE, _name(records, position), fault, config)]
     look = Look(record, config)
     found = []
     for check in checks_of("record", config):
@@ -104,6 +106,13 @@ def audit_record(
     if AMPLITUDE not in config.ignore and (fault := amplitude_fault(look, row)) is not None:
         found.append(finding_of(AMPLITUDE, record.record_id, fault, config))
     return row | {"position": position}, found
+
+
+def _name(records: Sequence[Record], position: int) -> str:
+    """The name of a record that cannot be read: from the set's own tables, or else its number."""
+    if hasattr(records, "record_facts"):
+        return str(record_facts(records).record_id[position])
+    return f"#{position}"
 
 
 def _placed(

@@ -76,8 +76,7 @@ def duplicate_event(facts: RecordFacts, _: pd.DataFrame, config: AuditConfig) ->
 def amplitude_outlier(facts: RecordFacts, rows: pd.DataFrame, config: AuditConfig) -> Placed:
     """A peak in counts far from what the set's other records give for its magnitude and distance."""
     residual = counts_residual(rows, config)
-    sigma = robust_sigma(residual)
-    limit = max(config.amplitude_orders, config.amplitude_sigmas * sigma)
+    limit = counts_limit(residual, config)
     for place in np.flatnonzero(np.abs(residual) > limit).tolist():
         yield (
             place,
@@ -137,10 +136,12 @@ def counts_residual(rows: pd.DataFrame, config: AuditConfig) -> np.ndarray:
     return residual
 
 
-def robust_sigma(values: np.ndarray) -> float:
-    """The standard deviation of the bulk, from the median of the sizes; NaN for nothing."""
-    known = values[np.isfinite(values)]
-    return float(1.4826 * np.median(np.abs(known))) if len(known) else float("nan")
+def counts_limit(residual: np.ndarray, config: AuditConfig) -> float:
+    """How many powers of ten of `counts_residual` are too many: the set's own scatter decides."""
+    known = residual[np.isfinite(residual)]
+    # 1.4826 times the median size is the standard deviation of a normal bulk, whatever its outliers do.
+    sigma = float(1.4826 * np.median(np.abs(known))) if len(known) else 0.0
+    return max(config.amplitude_orders, config.amplitude_sigmas * sigma)
 
 
 def _robust_residual(terms: np.ndarray, values: np.ndarray) -> np.ndarray:
