@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
+
+import pandas as pd
+
+from .records import Skipped
 
 EVENT_TYPES = (
     "earthquake",
@@ -118,7 +122,8 @@ EVENT_TYPE_WORDS: Mapping[str, Mapping[str, str | None]] = {
 }
 """The words of each source and what they mean here; None where the word leaves it open."""
 
-_TYPE_COLUMNS = ("source_type", "source_event_category", "source_event_type", "trace_category")
+TYPE_COLUMNS = ("source_type", "source_event_category", "source_event_type", "trace_category")
+"""SeisBench's columns that tell a class, the first that is there counts."""
 
 
 def event_type(word: str, source: str = "quakeml") -> str | None:
@@ -141,18 +146,38 @@ def event_type(word: str, source: str = "quakeml") -> str | None:
     )
 
 
-def with_event_type(metadata: Mapping[str, Any], source: str = "quakeml") -> dict[str, Any]:
+def event_type_or_reason(word: str, source: str) -> tuple[str | None, str | None]:
+    """The class of a word, or None and why the word is not understood."""
+    try:
+        return event_type(word, source), None
+    except ValueError as error:
+        return None, str(error)
+
+
+def unknown_words(cells: Iterable[Any], source: str | None) -> list[Skipped]:
+    """A note for each word of a table's cells that the source is not known to use; none for no source."""
+    if source is None:
+        return []
+    words = sorted({str(cell) for cell in cells if not pd.isna(cell) and cell != ""})
+    reasons = {word: event_type_or_reason(word, source)[1] for word in words}
+    return [Skipped(f"event type {word!r}", reason) for word, reason in reasons.items() if reason]
+
+
+def with_event_type(
+    metadata: Mapping[str, Any], source: str | None = "quakeml", strict: bool = True
+) -> dict[str, Any]:
     """A record's metadata with its event's class, and the source's own word beside it.
 
     The word is that of the first of SeisBench's columns `source_type`, `source_event_category`,
-    `source_event_type` and `trace_category` that is there; without any the metadata stay as they are.
+    `source_event_type` and `trace_category` that is there; without any, or for no source, the metadata stay as
+    they are.
 
-    Raises ValueError for a word that the source is not known to use.
+    Raises ValueError for a word that the source is not known to use; where not `strict`, it gives no class.
     """
-    column = next((name for name in _TYPE_COLUMNS if name in metadata), None)
-    if column is None or "source_type_original" in metadata:
+    column = next((name for name in TYPE_COLUMNS if name in metadata), None)
+    if source is None or column is None or "source_type_original" in metadata:
         return dict(metadata)
     word = str(metadata[column])
-    kind = event_type(word, source)
+    kind = event_type(word, source) if strict else event_type_or_reason(word, source)[0]
     others = {key: value for key, value in metadata.items() if key != "source_type"}
     return others | ({} if kind is None else {"source_type": kind}) | {"source_type_original": word}

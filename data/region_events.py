@@ -11,7 +11,7 @@ import pandas as pd
 from obspy.geodetics import gps2dist_azimuth
 
 from .coincidence import distance_km
-from .event_types import event_type
+from .event_types import event_type_or_reason
 from .records import Skipped
 from .seisbench_columns import utc_text
 from .station_picks import utc_seconds_of
@@ -123,13 +123,10 @@ class KnownEvents:
     def _type(self, word: str, skipped: list[Skipped]) -> dict[str, str]:
         if not word:
             return {}
-        try:
-            kind = event_type(word, self._words)
-        except ValueError as error:
-            if word not in self._unknown_words:
-                skipped.append(Skipped(f"event type {word!r}", str(error)))
+        kind, reason = event_type_or_reason(word, self._words)
+        if reason is not None and word not in self._unknown_words:
+            skipped.append(Skipped(f"event type {word!r}", reason))
             self._unknown_words.add(word)
-            kind = None
         return ({} if kind is None else {"source_type": kind}) | {"source_type_original": word}
 
 

@@ -15,8 +15,9 @@ import h5py
 import numpy as np
 import pandas as pd
 
+from .event_types import TYPE_COLUMNS, unknown_words, with_event_type
 from .record_facts import SOURCE_KEYS, RecordFacts, source_facts
-from .records import Record
+from .records import Record, Skipped
 from .seisbench_columns import (
     ARRIVAL_COLUMN,
     FIELD_COLUMNS,
@@ -76,12 +77,20 @@ class SeisBenchDataset(Sequence[Record]):
     path: the folder with `waveforms.hdf5` and `metadata.csv`, or with `chunks` and a pair for each.
     labelled_phases: overrides what counts as labelled, for every record. SeisBench has no word for it: give
         () for a set whose arrivals are incomplete.
+    event_words: whose words its event types are, a key of `EVENT_TYPE_WORDS`: then `source_type` is the class
+        that they mean, and `source_type_original` the word. None leaves the columns as they are.
 
     Raises FileNotFoundError where files are missing, ValueError where their format is not told.
     """
 
-    def __init__(self, path: str | Path, labelled_phases: Iterable[str] | None = None) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        labelled_phases: Iterable[str] | None = None,
+        event_words: str | None = None,
+    ) -> None:
         self.path = Path(path)
+        self._event_words = event_words
         self._labelled = None if labelled_phases is None else frozenset(labelled_phases)
         self._chunks = [_open_chunk(self.path, name) for name in _chunk_names(self.path)]
         self._files: dict[Path, h5py.File] = {}
@@ -135,6 +144,7 @@ class SeisBenchDataset(Sequence[Record]):
             f"trace_{p}_{end}" for p in self._phases for end in ("arrival_sample", "status", "polarity")
         }
         own = FIELD_COLUMNS | arrival_columns
+        others = {key: value for key, value in row.items() if key not in own}
         return Record(
             record_id=_record_id(row, chunk),
             waveform=self._waveform(chunk, row["trace_name"], len(components)),
@@ -146,8 +156,13 @@ class SeisBenchDataset(Sequence[Record]):
             unit=unit_of_row(row, chunk.data_format.get("unit", "unknown")),
             arrivals=arrivals_of_row(row, self._phases, rate_hz),
             labelled_phases=self._labelled_phases(row),
-            metadata={key: value for key, value in row.items() if key not in own},
+            metadata=with_event_type(others, self._event_words, strict=False),
         )
+
+    def unknown_event_types(self) -> list[Skipped]:
+        """A note for each word of the event types that `event_words` does not have: it gives no class."""
+        cells = [c.columns[name] for c in self._chunks for name in TYPE_COLUMNS if name in c.columns]
+        return unknown_words((cell for column in cells for cell in column), self._event_words)
 
     def _labelled_phases(self, row: dict[str, Any]) -> frozenset[str]:
         if self._labelled is not None:

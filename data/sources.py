@@ -56,6 +56,8 @@ class SourceConfig:
     exclude: records to leave out: a CSV with a column record_id, such as `seisfm data check` writes, or a
         file with one id a line.
     weight: how often its records are met in training, relative to those of other sources.
+    event_words: of the kind seisbench: whose words its event types are, such as pnw; None leaves them as they
+        are (see `event_types`).
     region: stations, picks and events of the kind region, whose noise is drawn by `seed`. All its records are
         in memory: of a large one make a corpus first (`seisfm data convert`).
     unit: of an archive's samples.
@@ -73,6 +75,7 @@ class SourceConfig:
     split: SplitConfig = field(default_factory=SplitConfig)
     exclude: str | None = None
     weight: float = 1.0
+    event_words: str | None = None
     region: RegionFiles | None = None
     unit: str = "counts"
     piece_s: float = 300.0
@@ -204,7 +207,8 @@ def _load_whole(source: SourceConfig) -> tuple[Sequence[Record], list[Skipped]]:
     if source.kind == "phasenet_npz":
         return read_phasenet_npz(source.folder())
     if source.kind == "seisbench":
-        return SeisBenchDataset(source.folder()), []
+        dataset = SeisBenchDataset(source.folder(), event_words=source.event_words)
+        return dataset, dataset.unknown_event_types()
     return _diting_records(source) if source.kind == "diting" else _continuous_records(source)
 
 

@@ -1,6 +1,9 @@
+import numpy as np
 import pytest
 from obspy.core.event.header import EventType
 from seisfm.data.event_types import EVENT_TYPE_WORDS, EVENT_TYPES, event_type, with_event_type
+from seisfm.data.records import Record
+from seisfm.data.seisbench_format import SeisBenchDataset, write_seisbench
 
 
 def test_every_word_of_every_source_is_one_of_our_classes_or_open():
@@ -49,3 +52,27 @@ def test_metadata_keep_the_word():
     assert with_event_type({"source_magnitude": 2.0}) == {"source_magnitude": 2.0}
     # Nobody knows: no class, but the word.
     assert with_event_type({"source_type": "not reported"}) == {"source_type_original": "not reported"}
+
+
+def test_a_seisbench_set_gets_our_classes_on_request(tmp_path):
+    words = ["earthquake_local", "noise", "blurb"]
+    records = [
+        Record(
+            record_id=word,
+            waveform=np.ones((1, 4), dtype=np.float32),
+            component_names=("Z",),
+            sampling_rate_hz=100.0,
+            metadata={"trace_category": word},
+        )
+        for word in words
+    ]
+    write_seisbench(records, tmp_path / "set")
+    found = SeisBenchDataset(tmp_path / "set", event_words="stead")
+    assert [record.metadata.get("source_type") for record in found] == ["earthquake", "noise", None]
+    assert [record.metadata["source_type_original"] for record in found] == words
+    assert [note.item for note in found.unknown_event_types()] == ["event type 'blurb'"]
+    plain = SeisBenchDataset(tmp_path / "set")
+    assert (
+        plain[0].metadata["trace_category"] == "earthquake_local" and "source_type" not in plain[0].metadata
+    )
+    assert plain.unknown_event_types() == []

@@ -49,7 +49,7 @@ def test_all_labels_are_right(example, region):
     found = example.check(records, truth)
     assert found["labels"] == found["labels at a true time"] > 25
     assert not any(found[name] for name in example.FAULTS)
-    assert found["claims that a phase is fully listed"] > 5 and found["noise records"] > 3
+    assert found["claims that a phase is fully listed"] > 5 and found["noise records"] > 1
     # Of the station that nobody picked there are records, without labels of their own, and no noise.
     never = [record for record in records if record.station_id == archive.sites[-1].station_id]
     assert len(never) == 9 and not any(record.labelled_phases or record.arrivals for record in never)
