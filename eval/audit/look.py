@@ -9,6 +9,7 @@ from scipy.signal import butter, sosfilt
 
 from ...data.records import PHASE_FAMILY, Arrival, Record
 from .config import AuditConfig
+from .runs import is_coarse, repeated
 
 VERTICAL = ("Z", "U", "3")
 QUIET_POWER = 1e-4
@@ -35,8 +36,27 @@ class Look:
         return high > low
 
     @cached_property
+    def flat(self) -> np.ndarray:
+        """Which samples repeat one value for long, bool `(component, sample)`: nobody recorded them.
+
+        None of a component that has few levels, such as a quiet one of a coarse digitizer.
+        """
+        least = max(round(self.config.flat_s * self.record.sampling_rate_hz), 10)
+        found = np.zeros(self.observed.shape, dtype=bool)
+        for row, trace in enumerate(self.record.waveform):
+            flat = repeated(trace, self.observed[row], least)
+            if flat.any() and (not self.live[row] or not is_coarse(trace[self.observed[row] & ~flat])):
+                found[row] = flat
+        return found
+
+    @cached_property
+    def recorded(self) -> np.ndarray:
+        """Which samples tell of the ground, bool `(component, sample)`: observed, and not filled in."""
+        return self.observed & ~self.flat
+
+    @cached_property
     def motion(self) -> np.ndarray:
-        """Band-passed `(component, sample)`, 0 where nothing was observed.
+        """Band-passed `(component, sample)`, 0 where nothing was recorded.
 
         Causal, so that nothing rings ahead of an onset; it begins from rest at the first sample's level.
         """
@@ -45,10 +65,10 @@ class Look:
         corners = (min(self.config.band_hz[0], 0.5 * high_hz), high_hz)
         sections = butter(2, corners, "bandpass", fs=rate_hz, output="sos")
         filtered = np.zeros(self.record.waveform.shape)
-        for row in np.flatnonzero(self.live):
+        for row in np.flatnonzero(self.live & self.recorded.any(axis=1)):
             trace = self._bridged(row)
             filtered[row] = sosfilt(sections, trace - trace[0])
-        filtered[~self.observed] = 0.0
+        filtered[~self.recorded] = 0.0
         return filtered
 
     def rise_db(self, phase: str) -> np.ndarray:
@@ -98,7 +118,7 @@ class Look:
         rises = {}
         for phase, rows in (("P", vertical or all_rows), ("S", horizontal or all_rows)):
             power = np.square(self.motion[rows]).sum(axis=0)
-            seen = self.observed[rows].any(axis=0)
+            seen = self.recorded[rows].any(axis=0)
             for span_s in (after_s, self.config.lasting_s):
                 rate_hz = self.record.sampling_rate_hz
                 rises[phase, span_s] = power_rise_db(power, seen, rate_hz, before_s, span_s)
@@ -106,7 +126,7 @@ class Look:
 
     def _bridged(self, row: int) -> np.ndarray:
         """One component with a straight line over its gaps, so that the filter meets no step."""
-        trace, seen = self.record.waveform[row].astype(np.float64), self.observed[row]
+        trace, seen = self.record.waveform[row].astype(np.float64), self.recorded[row]
         if not seen.all():
             places = np.arange(len(trace))
             trace = np.interp(places, places[seen], trace[seen])

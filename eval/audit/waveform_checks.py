@@ -6,9 +6,7 @@ import numpy as np
 
 from .finding import Fault
 from .look import Look
-
-MIN_LEVELS = 64
-"""Below so many distinct values equal neighbours and flat tops are the digitizer's steps."""
+from .runs import is_coarse, runs
 
 
 def infinite(look: Look) -> Fault | None:
@@ -28,9 +26,8 @@ def dead_component(look: Look) -> Fault | None:
     """A component that holds one value for half of the record or more: a dead channel posed as data."""
     dead = []
     for row, name in enumerate(look.record.component_names):
-        seen = look.record.waveform[row, look.observed[row]]
-        _, longest = _longest(seen[1:] == seen[:-1])
-        if len(seen) > 1 and (not look.live[row] or longest + 1 >= len(seen) / 2):
+        count = int(look.observed[row].sum())
+        if count > 1 and (not look.live[row] or look.flat[row].sum() >= count / 2):
             dead.append(name)
     if not dead:
         return None
@@ -52,21 +49,17 @@ def weak_component(look: Look) -> Fault | None:
 
 def filled_gap(look: Look) -> Fault | None:
     """A stretch of one repeated value in a component that moves elsewhere: a gap that somebody filled."""
-    least = max(round(look.config.flat_s * look.record.sampling_rate_hz), 10)
-    for row in np.flatnonzero(look.live):
-        seen = look.record.waveform[row, look.observed[row]]
-        begin, longest = _longest(seen[1:] == seen[:-1])
-        rest = np.delete(seen, slice(begin, begin + longest))
-        if longest + 1 < least or longest + 1 >= len(seen) / 2 or _is_coarse(rest):
-            continue
-        length_s = (longest + 1) / look.record.sampling_rate_hz
-        name = look.record.component_names[row]
-        at_s = begin / look.record.sampling_rate_hz
-        return Fault(
-            f"component {name} holds one value for {length_s:.2f} s from {at_s:.2f} s: mark the gap (NaN)",
-            length_s,
-            f"< {look.config.flat_s:g} s",
-        )
+    for row in np.flatnonzero(look.live & (look.flat.sum(axis=1) < look.observed.sum(axis=1) / 2)):
+        begins, ends = runs(look.flat[row])
+        if len(begins):
+            longest = int((ends - begins).argmax())
+            at_s, end_s = (side[longest] / look.record.sampling_rate_hz for side in (begins, ends))
+            name = look.record.component_names[row]
+            return Fault(
+                f"component {name} holds one value from {at_s:.2f} to {end_s:.2f} s: mark the gap (NaN)",
+                end_s - at_s,
+                f"< {look.config.flat_s:g} s",
+            )
     return None
 
 
@@ -86,12 +79,15 @@ def gap(look: Look) -> Fault | None:
 def clipped(look: Look) -> Fault | None:
     """Flat tops: runs of three samples or more at an extreme, entered and left at a slope."""
     for row in np.flatnonzero(look.live):
-        trace = look.record.waveform[row]
+        # A long stretch of one value is a filled gap, at an extreme or not.
+        trace = np.where(look.flat[row], np.float32(np.nan), look.record.waveform[row])
+        if not np.isfinite(trace).any():
+            continue
         high, low = float(np.nanmax(trace)), float(np.nanmin(trace))
         span = high - low
         flat = _flat_top_samples(trace, trace >= high - 1e-6 * span, span)
         flat += _flat_top_samples(trace, trace <= low + 1e-6 * span, span)
-        if flat >= look.config.clip_samples and not _is_coarse(trace[look.observed[row]]):
+        if flat >= look.config.clip_samples and not is_coarse(trace[look.observed[row]]):
             name = look.record.component_names[row]
             return Fault(
                 f"component {name} has {flat} samples in flat tops at its extremes",
@@ -143,7 +139,7 @@ def _flat_top_samples(trace: np.ndarray, at_extreme: np.ndarray, span: float) ->
     Steeply: by 0.5 % of the span, and by more than a digitizer's step, within two samples. The top of a slow
     wave of few counts is flat too.
     """
-    begins, ends = _runs(at_extreme)
+    begins, ends = runs(at_extreme)
     steps = np.abs(np.diff(trace))
     steep = max(0.005 * span, 1.5 * float(steps[steps > 0].min(initial=span)))
     total = 0
@@ -152,23 +148,3 @@ def _flat_top_samples(trace: np.ndarray, at_extreme: np.ndarray, span: float) ->
         if np.nanmax(np.abs(outside - trace[begin]), initial=0.0) > steep:
             total += int(end - begin)
     return total
-
-
-def _runs(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where unbroken runs of True begin and end."""
-    edges = np.flatnonzero(np.diff(np.pad(mask, 1).astype(np.int8)))
-    return edges[::2], edges[1::2]
-
-
-def _longest(mask: np.ndarray) -> tuple[int, int]:
-    """Begin and length of the longest run of True."""
-    begins, ends = _runs(mask)
-    if not len(begins):
-        return 0, 0
-    longest = int((ends - begins).argmax())
-    return int(begins[longest]), int(ends[longest] - begins[longest])
-
-
-def _is_coarse(values: np.ndarray) -> bool:
-    """Whether a trace has so few levels that equal neighbours mean nothing."""
-    return len(np.unique(values)) < MIN_LEVELS or float(np.mean(values[1:] == values[:-1])) > 0.3
