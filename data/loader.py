@@ -55,10 +55,10 @@ class WindowLoader:
             raise ValueError(
                 "noise_records are for augmentation, which is None: give one, or no noise records"
             )
-        self.source = WindowSource(records)
+        self.source = WindowSource(records, windows.harmonization)
         self.sampler = WindowSampler(record_weights(records), seed, windows.length_block)
         self.windows = windows
-        noise = WindowSource(noise_records) if len(noise_records) else None
+        noise = WindowSource(noise_records, windows.harmonization) if len(noise_records) else None
         self.augmenter = None if augmentation is None else Augmenter(augmentation, self.source, noise)
         self.batch_size = batch_size
         self.rank = rank

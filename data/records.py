@@ -165,6 +165,10 @@ class Subset(Sequence[Record]):
         """See `waveform_of`."""
         return waveform_of(self.records, int(self.positions[position]), first, last)
 
+    def instrument(self, position: int) -> dict[str, Any]:
+        """See `instrument_of`."""
+        return instrument_of(self.records, int(self.positions[position]))
+
     def record_weights(self) -> np.ndarray:
         """How often each record is met in training, `(record,)`: 1, unless the whole sequence says it."""
         own = getattr(self.records, "record_weights", None)
@@ -180,6 +184,30 @@ def waveform_of(
     """
     own = getattr(records, "waveform", None)
     return records[position].waveform[:, first:last] if own is None else own(position, first, last)
+
+
+INSTRUMENT_KEYS = (
+    "trace_response_state",
+    "trace_sensitivity",
+    "trace_sensitivity_unit",
+    "trace_response",
+    "trace_component_azimuth_deg",
+    "trace_component_dip_deg",
+)
+"""Metadata that tell what an instrument made of the ground's motion, or its orientation."""
+
+
+def instrument_of(records: Sequence[Record], position: int) -> dict[str, Any]:
+    """What is known of `INSTRUMENT_KEYS` for one record, and its `component_names`.
+
+    A sequence that knows this without the rest of the record says it in a method `instrument`.
+    """
+    own = getattr(records, "instrument", None)
+    if own is not None:
+        return own(position)
+    record = records[position]
+    known = {key: value for key in INSTRUMENT_KEYS if (value := record.metadata.get(key)) is not None}
+    return {"component_names": record.component_names, **known}
 
 
 def event_keys(records: Sequence[Record]) -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from pathlib import Path
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 from obspy import UTCDateTime
@@ -20,7 +20,7 @@ from .exclusion import leave_out
 from .phasenet_npz import read_phasenet_npz
 from .record_facts import RecordFacts, record_facts
 from .record_table import RecordTable, record_table
-from .records import Record, Skipped, event_keys, waveform_of
+from .records import Record, Skipped, event_keys, instrument_of, waveform_of
 from .region_source import RegionFiles, iterate_region
 from .sampler import record_weights
 from .seisbench_format import SeisBenchDataset
@@ -139,6 +139,10 @@ class JoinedRecords(Sequence[Record]):
     def waveform(self, position: int, first: int = 0, last: int | None = None) -> np.ndarray:
         """Some of a record's samples, without the rest of it where its part can read them so."""
         return waveform_of(*self._place(position), first, last)
+
+    def instrument(self, position: int) -> dict[str, Any]:
+        """See `instrument_of`."""
+        return instrument_of(*self._place(position))
 
     def _place(self, position: int) -> tuple[Sequence[Record], int]:
         part = bisect.bisect_right(self._ends, position)

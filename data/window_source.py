@@ -4,30 +4,34 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 
 from .batch import WaveformBatch
+from .harmonization import HarmonizationConfig, Harmonizer
 from .record_table import RecordTable, record_table
-from .records import Record
+from .records import Record, instrument_of, waveform_of
 from .window_random import WindowRandom
-from .windows import ReadWaveform, WindowConfig, cut_windows, start_samples
+from .windows import WindowConfig, cut_windows, start_samples
 
 
 class WindowSource:
     """A sequence of records from which windows are cut.
 
+    harmonization: what is made of the native values that records hold, in every window.
     records: any sequence. One that has a `record_table()` is not read to place and label its windows, and one
         with a `waveform(position, first, last)` is read without making records, and no more than the window.
     """
 
-    def __init__(self, records: Sequence[Record]):
+    def __init__(self, records: Sequence[Record], harmonization: HarmonizationConfig | None = None):
         if len(records) == 0:
             raise ValueError(
                 "windows need one record or more, found none: check the split and what was skipped"
             )
         self.records = records
+        self.harmonizer = Harmonizer(harmonization or HarmonizationConfig())
         self._table = record_table(records)
 
     def __len__(self) -> int:
@@ -36,13 +40,13 @@ class WindowSource:
     def cut(self, positions: np.ndarray, random: WindowRandom, windows: WindowConfig) -> WaveformBatch:
         """A window at a random place of each record of `positions` (int64), on the CPU."""
         draws = random.uniform64("window", 2).cpu().numpy()
-        table, places, read = self._about(positions)
-        return cut_windows(table, places, read, start_samples(table, places, windows, draws), windows)
+        return self._cut(
+            positions, windows, lambda table, places: start_samples(table, places, windows, draws)
+        )
 
     def cut_at(self, positions: np.ndarray, starts: np.ndarray, windows: WindowConfig) -> WaveformBatch:
         """A window of each record of `positions`, from a given sample on (negative: before its beginning)."""
-        table, places, read = self._about(positions)
-        return cut_windows(table, places, read, starts, windows)
+        return self._cut(positions, windows, lambda table, places: starts)
 
     def draw(self, random: WindowRandom, windows: WindowConfig) -> WaveformBatch:
         """A window at a random place of a random record for each entry of `random`, on its device."""
@@ -56,24 +60,30 @@ class WindowSource:
 
         repeats: tells several windows of one record apart. The place comes from it, the seed and `record_id`.
         """
-        table, places, read = self._about(positions)
-        names = table.record_id[places].tolist()
-        draws = [_draws(name, seed, repeat) for name, repeat in zip(names, repeats.tolist(), strict=True)]
-        return cut_windows(
-            table, places, read, start_samples(table, places, windows, np.array(draws)), windows
-        )
 
-    def _about(self, positions: np.ndarray) -> tuple[RecordTable, np.ndarray, ReadWaveform]:
-        """A table, where the records stand in it, and how to read them from there."""
-        if self._table is None:
-            chosen = [self.records[position] for position in positions.tolist()]
-            return RecordTable.from_records(chosen), np.arange(len(chosen)), _reader(chosen)
-        own: ReadWaveform | None = getattr(self.records, "waveform", None)
-        return self._table, positions, own or _reader(self.records)
+        def starts(table: RecordTable, places: np.ndarray) -> np.ndarray:
+            names = zip(table.record_id[places].tolist(), repeats.tolist(), strict=True)
+            draws = np.array([_draws(name, seed, repeat) for name, repeat in names])
+            return start_samples(table, places, windows, draws)
 
+        return self._cut(positions, windows, starts)
 
-def _reader(records: Sequence[Record]) -> ReadWaveform:
-    return lambda position, first, last: records[position].waveform[:, first:last]
+    def _cut(
+        self,
+        positions: np.ndarray,
+        windows: WindowConfig,
+        starts: Callable[[RecordTable, np.ndarray], np.ndarray],
+    ) -> WaveformBatch:
+        """Windows whose first samples are told by the table and where the records stand in it."""
+        records, table, places = self.records, self._table, positions
+        if table is None:
+            records = [self.records[position] for position in positions.tolist()]
+            table, places = RecordTable.from_records(records), np.arange(len(records))
+        read = partial(waveform_of, records)
+        batch = cut_windows(table, places, read, starts(table, places), windows)
+        if self.harmonizer.config == HarmonizationConfig():
+            return batch
+        return self.harmonizer(batch, [instrument_of(records, place) for place in places.tolist()])
 
 
 def fixed_windows(
@@ -91,7 +101,7 @@ def fixed_windows(
         )
     if len(records) == 0:
         return []
-    source = WindowSource(records)
+    source = WindowSource(records, windows.harmonization)
     places = np.arange(len(records) * windows_per_record)
     return [
         source.fixed(chosen // windows_per_record, chosen % windows_per_record, windows, seed)

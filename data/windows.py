@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 
 from .batch import COMPONENTS, UNITS, WaveformBatch
+from .harmonization import HarmonizationConfig
 from .record_table import RecordTable
 from .resampling import filter_reach, rate_ratio, resample_with_gaps
 from .window_labels import window_labels
@@ -24,6 +25,7 @@ class WindowConfig:
 
     window_s: length.
     also_s: further lengths. A batch has one of them all, with equal chance, so that nothing is padded.
+    harmonization: what is made of the records' native values.
     length_block: so many windows of a run, one after the other, have one length.
     sampling_rate_hz: records at another rate are resampled, with their gaps kept.
     components: rows of the batch. One that a record lacks is NaN; one that is not listed here is left out.
@@ -37,6 +39,7 @@ class WindowConfig:
     components: tuple[str, ...] = ("Z", "N", "E")
     arrival_fraction: float = 0.8
     margin_s: float = 1.0
+    harmonization: HarmonizationConfig = field(default_factory=HarmonizationConfig)
     also_s: tuple[float, ...] = ()
     length_block: int = 4096
 

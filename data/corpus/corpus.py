@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from ..record_facts import RecordFacts
 from ..record_table import RecordTable
-from ..records import Record, Skipped, Subset
+from ..records import INSTRUMENT_KEYS, Record, Skipped, Subset
 from .codec import ENCODINGS, decode, with_gaps
 from .columns import Lookup, table_of_index
 from .parquet_shards import ParquetShards
@@ -134,6 +134,11 @@ class Corpus(Sequence[Record]):
         """What labels need to know of all records, from the index alone."""
         return self._table
 
+    def instrument(self, position: int) -> dict[str, Any]:
+        """See `records.instrument_of`."""
+        (row,) = self._instruments.slice(position, 1).to_pylist()
+        return {key: value for key, value in row.items() if value is not None}
+
     def positions_of_event(self, event_id: str) -> np.ndarray:
         """Where the records of an event stand, int64."""
         return self._events.positions(event_id)
@@ -165,6 +170,10 @@ class Corpus(Sequence[Record]):
         """The index with start times as integers, which Python's own types can hold."""
         at = self.index.schema.get_field_index("start_time")
         return self.index.set_column(at, "start_time", self.index["start_time"].cast(pa.int64()))
+
+    @cached_property
+    def _instruments(self) -> pa.Table:
+        return self.index.select(["component_names", *INSTRUMENT_KEYS]).combine_chunks()
 
     @cached_property
     def _table(self) -> RecordTable:

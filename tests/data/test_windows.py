@@ -7,8 +7,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from seisfm.data.corpus.convert import write_corpus
+from seisfm.data.corpus.shards import CorpusConfig
+from seisfm.data.harmonization import HarmonizationConfig
 from seisfm.data.phasenet_npz import read_phasenet_npz
-from seisfm.data.records import Arrival, Record
+from seisfm.data.records import Arrival, Record, Subset
+from seisfm.data.sources import JoinedRecords
 from seisfm.data.window_random import WindowRandom, window_keys
 from seisfm.data.window_source import WindowSource, fixed_windows
 from seisfm.data.windows import WindowConfig
@@ -314,3 +318,28 @@ def test_real_vertical_only_stations_lack_their_horizontals():
     full = (p_s > 1.2) & (p_s < 28)
     assert int(full.sum()) > 100
     assert float((after > 2 * before)[full].float().mean()) > 0.9
+
+
+def test_windows_are_harmonized_from_corpora_subsets_and_lists_alike(tmp_path):
+    metadata = {
+        "trace_response_state": "raw",
+        "trace_sensitivity": [4.0, 2.0, 2.0],
+        "trace_sensitivity_unit": "m/s",
+        "trace_component_azimuth_deg": [0.0, 90.0, 180.0],
+        "trace_component_dip_deg": [90.0, 0.0, 0.0],
+    }
+    # The vertical is wired downwards, component 1 points east and component 2 south.
+    told = make_record(names=("Z", "1", "2"), unit="counts", metadata=metadata)
+    untold = make_record(unit="counts", record_id="untold")
+    config = WindowConfig(
+        window_s=10.0,
+        harmonization=HarmonizationConfig(unit="m/s", response="sensitivity", orient=True),
+    )
+    corpus = write_corpus([told, untold], tmp_path / "corpus", CorpusConfig())
+    joined = JoinedRecords([Subset(corpus, [0]), [untold]])
+    for records in ([told, untold], corpus, Subset(corpus, [0, 1]), joined, Lazy([told, untold])):
+        source = WindowSource(records, config.harmonization)
+        batch = source.cut_at(np.array([0, 1]), np.array([0, 0]), config)
+        assert batch.unit == ("m/s", "counts")
+        assert batch.waveform[:, :, 0].tolist() == [[-0.25, -1.5, 1.0], [1.0, 2.0, 3.0]]
+        assert sum(source.harmonizer.kept.values()) == 2  # in unit and in orientation
