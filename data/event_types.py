@@ -169,8 +169,8 @@ def with_event_type(
     """A record's metadata with its event's class, and the source's own word beside it.
 
     The word is that of the first of SeisBench's columns `source_type`, `source_event_category`,
-    `source_event_type` and `trace_category` that is there; without any, or for no source, the metadata stay as
-    they are.
+    `source_event_type` and `trace_category` that is there; without any, or for no source, the metadata stay
+    as they are.
 
     Raises ValueError for a word that the source is not known to use; where not `strict`, it gives no class.
     """
