@@ -8,6 +8,7 @@ import re
 import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any, overload
 
@@ -77,8 +78,7 @@ class SeisBenchDataset(Sequence[Record]):
     path: the folder with `waveforms.hdf5` and `metadata.csv`, or with `chunks` and a pair for each.
     labelled_phases: overrides what counts as labelled, for every record. SeisBench has no word for it: give
         () for a set whose arrivals are incomplete.
-    event_words: whose words its event types are, a key of `EVENT_TYPE_WORDS`: then `source_type` is the class
-        that they mean, and `source_type_original` the word. None leaves the columns as they are.
+    event_words: whose words its event types are, to classify them (see `with_event_type`).
 
     Raises FileNotFoundError where files are missing, ValueError where their format is not told.
     """
@@ -161,8 +161,8 @@ class SeisBenchDataset(Sequence[Record]):
 
     def unknown_event_types(self) -> list[Skipped]:
         """A note for each word of the event types that `event_words` does not have: it gives no class."""
-        cells = [c.columns[name] for c in self._chunks for name in TYPE_COLUMNS if name in c.columns]
-        return unknown_words((cell for column in cells for cell in column), self._event_words)
+        columns = (c.columns.get(name, ()) for c in self._chunks for name in TYPE_COLUMNS)
+        return unknown_words(chain.from_iterable(columns), self._event_words)
 
     def _labelled_phases(self, row: dict[str, Any]) -> frozenset[str]:
         if self._labelled is not None:
