@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -12,7 +11,7 @@ import torch
 from .batch import COMPONENTS, UNITS, WaveformBatch
 from .harmonization import HarmonizationConfig
 from .record_table import RecordTable
-from .resampling import filter_reach, rate_ratio, resample_with_gaps
+from .resampling import native_span, resample_with_gaps
 from .window_labels import window_labels
 
 ReadWaveform = Callable[[int, int, int], np.ndarray]
@@ -145,19 +144,17 @@ def _samples(
     for rate_hz in np.unique(rates_hz).tolist():
         windows = np.flatnonzero(rates_hz == rate_hz)
         own = positions[windows], rows[windows], table.num_samples[positions[windows]], read
-        ratio = rate_ratio(rate_hz, config.sampling_rate_hz)
-        if ratio == 1:
+        lead, num_native = native_span(config.num_samples, rate_hz, config.sampling_rate_hz)
+        if lead == 0:
             _copy(waveform, windows, *own, starts[windows])
             continue
-        # The filter's reach is cut as surplus, so that no edge shows. In whole periods of the ratio it keeps
-        # the window's first sample on the output's grid.
-        surplus = ratio.denominator * math.ceil(filter_reach(ratio) / ratio.denominator)
-        num_native = math.ceil(config.num_samples / ratio) + 2 * surplus
+        # The filter's reach is cut as surplus, so that no edge shows.
         native = np.full((len(windows), waveform.shape[1], num_native), np.nan, dtype=np.float32)
-        _copy(native, np.arange(len(windows)), *own, starts[windows] - surplus)
-        resampled = resample_with_gaps(torch.from_numpy(native), rate_hz, config.sampling_rate_hz)
-        first = int(surplus * ratio)
-        waveform[windows] = resampled[..., first : first + config.num_samples].numpy()
+        _copy(native, np.arange(len(windows)), *own, starts[windows] - lead)
+        resampled = resample_with_gaps(
+            torch.from_numpy(native), rate_hz, config.sampling_rate_hz, lead, config.num_samples
+        )
+        waveform[windows] = resampled.numpy()
     return waveform
 
 
