@@ -2,11 +2,15 @@
 
 import dataclasses
 import importlib.util
+import json
+import shlex
 from pathlib import Path
 
 import numpy as np
 import pytest
+from seisfm.cli import app
 from seisfm.data.archive import Archive
+from seisfm.data.corpus.corpus import Corpus
 from seisfm.data.region import RegionConfig
 from seisfm.data.region_noise import NoiseConfig
 from seisfm.data.region_source import RegionFiles, iterate_region
@@ -126,3 +130,19 @@ def test_picks_and_events_may_come_from_tables(region, tmp_path):
     assert [r.labelled_phases for r in by_tables] == [r.labelled_phases for r in by_quakeml]
     assert not any("trace_response" in record.metadata for record in by_tables)
     assert Archive.open(archive.sds).station_ids == sorted({r.station_id for r in by_tables})
+
+
+def test_the_command(region, tmp_path, capsys):
+    archive, _, files = region
+    given = f"data convert-region {archive.sds} --stations {files.stations} --picks {files.picks}"
+    command = f"{given} --unpicked --noise 0 --out {tmp_path / 'corpus'} --licence CC0-1.0 --json"
+    with pytest.raises(SystemExit) as end:
+        app(shlex.split(command), prog_name="seisfm")
+    assert not end.value.code
+    printed = json.loads(capsys.readouterr().out)
+    corpus = Corpus(tmp_path / "corpus")
+    assert printed["num_records"] == len(corpus) == 27
+    assert corpus[0].metadata["licence"] == "CC0-1.0"
+    with pytest.raises(SystemExit) as end:
+        app(shlex.split(given.replace("SDS", "nowhere") + f" --out {tmp_path / 'b'}"), prog_name="seisfm")
+    assert end.value.code == 1 and "no archive at" in capsys.readouterr().err
