@@ -19,12 +19,11 @@ import pandas as pd
 from .event_types import TYPE_COLUMNS, unknown_words, with_event_type
 from .record_facts import SOURCE_KEYS, RecordFacts, source_facts
 from .records import Record, Skipped
+from .seisbench_chunks import KINDS, Chunk, chunk_names, open_chunk, row_of
 from .seisbench_columns import (
     ARRIVAL_COLUMN,
     FIELD_COLUMNS,
-    TEXT_COLUMNS,
     arrivals_of_row,
-    decode_row,
     encode_columns,
     row_of_record,
     station_id_of_row,
@@ -48,23 +47,9 @@ FACT_COLUMNS = (
 )
 """What `record_facts` needs."""
 
-_KINDS = "seisfm/column_kinds"
 _BUCKET_ROWS = 1024
 _PENDING_BYTES = 256 * 2**20
 _PLACE_PART = r"(-?\d+|(-?\d+)?:(-?\d+)?(:(-?\d+)?)?)"
-_NOT_AVAILABLE = ["", "nan", "NaN", "NAN", "None", "none", "null", "NA", "N/A", "<NA>"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Chunk:
-    """One pair of files."""
-
-    name: str
-    waveforms: Path
-    columns: dict[str, np.ndarray]
-    num_rows: int
-    data_format: dict[str, Any]
-    kinds: dict[str, str] | None
 
 
 class SeisBenchDataset(Sequence[Record]):
@@ -92,7 +77,7 @@ class SeisBenchDataset(Sequence[Record]):
         self.path = Path(path)
         self._event_words = event_words
         self._labelled = None if labelled_phases is None else frozenset(labelled_phases)
-        self._chunks = [_open_chunk(self.path, name) for name in _chunk_names(self.path)]
+        self._chunks = [open_chunk(self.path, name) for name in chunk_names(self.path)]
         self._files: dict[Path, h5py.File] = {}
         self._places = [(chunk, row) for chunk in self._chunks for row in range(chunk.num_rows)]
         columns = dict.fromkeys(column for chunk in self._chunks for column in chunk.columns)
@@ -109,20 +94,20 @@ class SeisBenchDataset(Sequence[Record]):
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
         chunk, number = self._places[index]
-        return self._record(chunk, _row(chunk, number))
+        return self._record(chunk, row_of(chunk, number))
 
     def event_keys(self) -> list[str]:
         """The event of each record, its own id where it has none, from the metadata alone."""
         columns = ("source_id", "trace_name_original", "trace_name")
-        rows = ((chunk, _row(chunk, number, columns)) for chunk, number in self._places)
+        rows = ((chunk, row_of(chunk, number, columns)) for chunk, number in self._places)
         return [_event_id(row) or _record_id(row, chunk) for chunk, row in rows]
 
     def record_facts(self) -> RecordFacts:
         """Who, where and when of each record, from the metadata alone."""
         return RecordFacts.from_rows(self._facts(chunk, number) for chunk, number in self._places)
 
-    def _facts(self, chunk: _Chunk, number: int) -> dict[str, Any]:
-        row = _row(chunk, number, FACT_COLUMNS)
+    def _facts(self, chunk: Chunk, number: int) -> dict[str, Any]:
+        row = row_of(chunk, number, FACT_COLUMNS)
         num_samples = _num_samples(row, chunk)
         return {
             "record_id": _record_id(row, chunk),
@@ -137,7 +122,7 @@ class SeisBenchDataset(Sequence[Record]):
         """Open files do not travel to another process: it opens its own."""
         return self.__dict__ | {"_files": {}}
 
-    def _record(self, chunk: _Chunk, row: dict[str, Any]) -> Record:
+    def _record(self, chunk: Chunk, row: dict[str, Any]) -> Record:
         rate_hz = _sampling_rate_hz(row, chunk)
         components = _component_names(row, chunk)
         arrival_columns = {
@@ -171,7 +156,7 @@ class SeisBenchDataset(Sequence[Record]):
             return frozenset(json.loads(row["trace_labelled_phases"]))
         return with_families(self._phases)
 
-    def _waveform(self, chunk: _Chunk, trace_name: str, num_components: int) -> np.ndarray:
+    def _waveform(self, chunk: Chunk, trace_name: str, num_components: int) -> np.ndarray:
         """Float32 `(component, sample)`, from a place such as `bucket0$17,:3,:1200` or a whole dataset."""
         if chunk.waveforms not in self._files:
             self._files[chunk.waveforms] = h5py.File(chunk.waveforms, "r")
@@ -191,90 +176,7 @@ class SeisBenchDataset(Sequence[Record]):
         return waveform
 
 
-def _chunk_names(path: Path) -> list[str]:
-    """The chunks, listed or found by their files, in SeisBench's order: record i is its trace i."""
-    if (path / "chunks").is_file() and (listed := (path / "chunks").read_text().split()):
-        return sorted(listed)
-    if (path / "waveforms.hdf5").is_file():
-        return [""]
-    pairs = (("waveforms", ".hdf5"), ("metadata", ".csv"))
-    found = {
-        file.name.removeprefix(start).removesuffix(end)
-        for start, end in pairs
-        for file in path.glob(f"{start}*{end}")
-    }
-    if found:
-        return sorted(found)
-    raise FileNotFoundError(
-        f"no SeisBench data set in {path}: expected waveforms.hdf5 and metadata.csv, or such a pair for each "
-        "chunk, perhaps listed in a file named chunks"
-    )
-
-
-def _open_chunk(path: Path, name: str) -> _Chunk:
-    waveforms, metadata = path / f"waveforms{name}.hdf5", path / f"metadata{name}.csv"
-    absent = [file.name for file in (waveforms, metadata) if not file.is_file()]
-    if absent:
-        raise FileNotFoundError(f"the SeisBench data set in {path} lacks {absent}")
-    with h5py.File(waveforms, "r") as file:
-        found = {key: _scalar(value[()]) for key, value in file.get("data_format", {}).items()}
-        kinds = json.loads(_scalar(file[_KINDS][()])) if _KINDS in file else None
-    order = str(found.get("dimension_order", "")).removeprefix("N")
-    table = _read_text(metadata) if kinds is not None else _read_inferred(metadata)
-    named = found.get("component_order") or "trace_component_order" in table
-    if order not in ("CW", "WC") or not named:
-        raise ValueError(
-            f"{waveforms}: data_format needs component_order and dimension_order, CW or WC, found {found}"
-        )
-    if "trace_name" not in table:
-        raise ValueError(f"{metadata} must have a column trace_name, found {list(table.columns)}")
-    return _Chunk(
-        name=name,
-        waveforms=waveforms,
-        columns={str(name): column.to_numpy() for name, column in table.items()},
-        num_rows=len(table),
-        data_format=found | {"dimension_order": order},
-        kinds=kinds,
-    )
-
-
-def _scalar(value: Any) -> Any:
-    """HDF5's bytes as text; a list of them, such as of components, as one word."""
-    if isinstance(value, np.ndarray):
-        return "".join(str(_scalar(item)) for item in value.tolist())
-    return value.decode() if isinstance(value, bytes) else value
-
-
-def _read_text(path: Path) -> pd.DataFrame:
-    return pd.read_csv(path, dtype=str, keep_default_na=False)
-
-
-def _read_inferred(path: Path) -> pd.DataFrame:
-    """Anybody's metadata: numbers where a column looks like it, but codes as text (NA is a network)."""
-    columns = pd.read_csv(path, nrows=0).columns
-    return pd.read_csv(
-        path,
-        dtype=dict.fromkeys(set(TEXT_COLUMNS) & set(columns), str),
-        keep_default_na=False,
-        na_values={column: [""] if column in TEXT_COLUMNS else _NOT_AVAILABLE for column in columns},
-        low_memory=False,
-    )
-
-
-def _row(chunk: _Chunk, number: int, columns: Iterable[str] | None = None) -> dict[str, Any]:
-    """What a row says in some columns, or all, empty cells left out, in Python's own types."""
-    wanted = chunk.columns.keys() if columns is None else chunk.columns.keys() & columns
-    cells = {name: chunk.columns[name][number] for name in wanted}
-    if chunk.kinds is not None:
-        return decode_row(cells, chunk.kinds)
-    return {
-        key: getattr(cell, "item", lambda cell=cell: cell)()
-        for key, cell in cells.items()
-        if not pd.isna(cell)
-    }
-
-
-def _record_id(row: dict[str, Any], chunk: _Chunk) -> str:
+def _record_id(row: dict[str, Any], chunk: Chunk) -> str:
     return str(row.get("trace_name_original", f"{chunk.name}/{row['trace_name']}"))
 
 
@@ -282,7 +184,7 @@ def _event_id(row: dict[str, Any]) -> str:
     return str(row.get("source_id", ""))
 
 
-def _component_names(row: dict[str, Any], chunk: _Chunk) -> tuple[str, ...]:
+def _component_names(row: dict[str, Any], chunk: Chunk) -> tuple[str, ...]:
     names = str(row.get("trace_component_order", "")) or chunk.data_format.get("component_order", "")
     if not names:
         raise ValueError(
@@ -292,7 +194,7 @@ def _component_names(row: dict[str, Any], chunk: _Chunk) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _num_samples(row: dict[str, Any], chunk: _Chunk) -> int | None:
+def _num_samples(row: dict[str, Any], chunk: Chunk) -> int | None:
     """Of a trace, from what its metadata say; None where only the waveforms tell."""
     if "trace_npts" in row:
         return int(row["trace_npts"])
@@ -303,7 +205,7 @@ def _num_samples(row: dict[str, Any], chunk: _Chunk) -> int | None:
     return int(end) - int(begin or 0)
 
 
-def _sampling_rate_hz(row: dict[str, Any], chunk: _Chunk) -> float:
+def _sampling_rate_hz(row: dict[str, Any], chunk: Chunk) -> float:
     if "trace_sampling_rate_hz" in row:
         return float(row["trace_sampling_rate_hz"])
     if "trace_dt_s" in row:
@@ -369,7 +271,7 @@ def _write_waveforms(records: Iterable[Record], file: h5py.File) -> pd.DataFrame
     units = table["trace_unit"].unique()
     file["data_format/unit"] = str(units[0]) if len(units) == 1 else "unknown"
     file["data_format/measurement"] = "unknown"
-    file[_KINDS] = json.dumps(kinds)
+    file[KINDS] = json.dumps(kinds)
     return table
 
 

@@ -34,7 +34,7 @@ KINDS = ("synthetic", "corpus", "seisbench", "phasenet_npz", "diting", "region",
 
 _MARKS = {
     "corpus": ("corpus.json", "unfinished.json"),
-    "seisbench": ("waveforms.hdf5", "chunks"),
+    "seisbench": ("waveforms*.hdf5",),
     "phasenet_npz": ("*.npz",),
 }
 """Files that tell the kind of a data set."""
