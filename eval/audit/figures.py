@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 from ...data.records import Record
 from ..figures import GREY, ORANGE, PHASE_COLORS, add_legend, new_figure, window_figure
@@ -15,6 +16,7 @@ from .physics import s_minus_p_band_s
 
 FOUND = ORANGE
 FINE = "#7A8590"
+BINS = 500
 
 
 def counts_figure(checks: pd.DataFrame) -> Figure:
@@ -26,9 +28,8 @@ def counts_figure(checks: pd.DataFrame) -> Figure:
     axes.bar_label(bars, padding=4, fontsize=11)
     axes.margins(x=0.12)
     axes.set_xlabel("records")
-    for severity, color in (("error", FOUND), ("warning", FINE)):
-        axes.barh([], [], color=color, label=severity)
-    add_legend(axes, columns=2, loc="lower right", bbox_to_anchor=(1.0, 1.0))
+    handles = [Patch(color=FOUND, label="error"), Patch(color=FINE, label="warning")]
+    figure.legend(handles=handles, loc="outside upper right", ncols=2, fontsize=11, frameon=False)
     return figure
 
 
@@ -38,9 +39,11 @@ def example_figure(record: Record, finding: Finding) -> Figure:
     for arrival in record.arrivals:
         labels.setdefault(arrival.phase, []).append(arrival.time_s)
     title = f"{record.record_id}\n{finding.message}"
-    figure = window_figure(
-        record.waveform, record.component_names, record.sampling_rate_hz, picks_s=labels, title=title
-    )
+    waveform, rate_hz = _thinned(record.waveform, record.sampling_rate_hz)
+    figure = window_figure(waveform, record.component_names, rate_hz, picks_s=labels, title=title)
+    if np.isfinite(finding.at_s):
+        marks = {"marker": "v", "color": "black", "markersize": 9, "clip_on": False}
+        figure.axes[0].plot(finding.at_s, 1.0, transform=figure.axes[0].get_xaxis_transform(), **marks)
     _name_phases(figure.axes[0], labels, record.duration_s)
     # An arrival outside of the record must be seen to be outside.
     times = [time for of_phase in labels.values() for time in of_phase if np.isfinite(time)]
@@ -116,6 +119,18 @@ def _points(axes: Axes, x: pd.Series, y: pd.Series, found: pd.Series, name: str)
         )
 
 
+def _thinned(waveform: np.ndarray, rate_hz: float) -> tuple[np.ndarray, float]:
+    """A long waveform by the least and greatest sample of each of `BINS` pieces: it looks the same."""
+    length = -(-waveform.shape[1] // BINS)
+    if length < 3:
+        return waveform, rate_hz
+    padding = -waveform.shape[1] % length
+    pieces = np.pad(waveform, ((0, 0), (0, padding)), mode="edge").reshape(len(waveform), -1, length)
+    # A piece with a gap in it is a gap: a minimum over some NaN is NaN.
+    extremes = np.stack([pieces.min(axis=2), pieces.max(axis=2)], axis=2)
+    return extremes.reshape(len(waveform), -1), 2.0 * rate_hz / length
+
+
 def _name_phases(axes: Axes, labels: dict[str, list[float]], duration_s: float) -> None:
     """The phases' names at the top of their lines, those that are close to each other one above the other."""
     named = sorted((time, phase) for phase, times in labels.items() for time in times if np.isfinite(time))
@@ -123,9 +138,11 @@ def _name_phases(axes: Axes, labels: dict[str, list[float]], duration_s: float) 
     for time_s, phase in named:
         level = level + 1 if time_s - last_s < 0.06 * duration_s else 0
         color = PHASE_COLORS.get(phase[:1], GREY)
-        height = 0.97 - 0.17 * (level % 4)
+        # P on the left of its line and S on the right of its own do not cover each other.
+        side, align = (-3, "right") if phase[:1] == "P" else (3, "left")
         axes.annotate(
-            phase, (time_s, height), xycoords=("data", "axes fraction"), xytext=(3, 0), va="top",
-            textcoords="offset points", color=color, fontsize=11, fontweight="bold",
+            phase, (time_s, 0.97 - 0.17 * (level // 2 % 4)), xycoords=("data", "axes fraction"), va="top",
+            ha=align, xytext=(side, 0), textcoords="offset points", color=color, fontsize=11,
+            fontweight="bold",
         )  # fmt: skip
         last_s = time_s

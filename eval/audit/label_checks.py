@@ -30,7 +30,9 @@ def phase_order(look: Look) -> Fault | None:
         s = first.get((event, f"S{name[1:]}"))
         if name[0] == "P" and s is not None and s.time_s <= p.time_s:
             late_s = p.time_s - s.time_s
-            return Fault(f"{p.phase} lies {late_s:.2f} s after {s.phase} of its event", -late_s, "> 0 s")
+            return Fault(
+                f"{p.phase} lies {late_s:.2f} s after {s.phase} of its event", -late_s, "> 0 s", p.time_s
+            )
     return None
 
 
@@ -52,6 +54,7 @@ def label_outside(look: Look) -> Fault | None:
                 f"(0 to {look.record.duration_s:.2f} s)",
                 arrival.time_s,
                 f"0 to {look.record.duration_s:.2f} s",
+                arrival.time_s,
             )
     return None
 
@@ -76,7 +79,8 @@ def label_in_gap(look: Look) -> Fault | None:
             sample = min(round(arrival.time_s * look.record.sampling_rate_hz), look.observed.shape[1] - 1)
             if not look.observed[:, sample].any():
                 at_s = f"{arrival.phase} at {arrival.time_s:.2f} s"
-                return Fault(f"{at_s} lies where nothing was recorded", arrival.time_s, "a recorded sample")
+                message = f"{at_s} lies where nothing was recorded"
+                return Fault(message, arrival.time_s, "a recorded sample", arrival.time_s)
     return None
 
 
@@ -100,6 +104,7 @@ def label_without_onset(look: Look) -> Fault | None:
                 f"{at_s:.2f} s ({clear_db:.1f} dB)",
                 own_db,
                 f"≥ {config.weak_rise_db:g} dB",
+                at_s,
             )
     return None
 
@@ -112,7 +117,8 @@ def unlabelled_onset(look: Look) -> Fault | None:
     if not clear_db > look.config.unlabelled_rise_db:
         return None
     limit = f"≤ {look.config.unlabelled_rise_db:g} dB"
-    return Fault(f"something begins at {at_s:.2f} s ({clear_db:.1f} dB) without a label", clear_db, limit)
+    message = f"something begins at {at_s:.2f} s ({clear_db:.1f} dB) without a label"
+    return Fault(message, clear_db, limit, at_s)
 
 
 def polarity(look: Look) -> Fault | None:
@@ -126,6 +132,7 @@ def polarity(look: Look) -> Fault | None:
                     f"the label says {arrival.polarity}",
                     ratio,
                     arrival.polarity,
+                    arrival.time_s,
                 )
     return None
 

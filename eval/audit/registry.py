@@ -98,4 +98,5 @@ def finding_of(check: str, record_id: str, fault: Fault, config: AuditConfig) ->
         message=fault.message,
         value=fault.value,
         expected=fault.expected,
+        at_s=fault.at_s,
     )

@@ -76,11 +76,12 @@ def audit(
         if progress is not None:
             progress(done)
     table = rows_table(rows)
-    facts = RecordFacts.from_rows(rows)
-    findings += _placed(across, facts, table, config)
-    for other in against:
-        known = record_facts(other, hashes=True)
-        findings += _placed(checks_of("against", config), facts, known, config)
+    if rows:
+        facts = RecordFacts.from_rows(rows)
+        findings += _placed(across, facts, table, config)
+        for other in against:
+            known = record_facts(other, hashes=True)
+            findings += _placed(checks_of("against", config), facts, known, config)
     return AuditResult(
         findings=findings, rows=table, num_records=len(records), config=config, skipped=list(skipped)
     )

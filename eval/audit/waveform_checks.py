@@ -59,6 +59,7 @@ def filled_gap(look: Look) -> Fault | None:
                 f"component {name} holds one value from {at_s:.2f} to {end_s:.2f} s: mark the gap (NaN)",
                 end_s - at_s,
                 f"< {look.config.flat_s:g} s",
+                at_s,
             )
     return None
 
@@ -110,6 +111,7 @@ def spike(look: Look) -> Fault | None:
                 f"component {name} has a spike at {at_s:.2f} s, {ratio:.3g} times its surroundings",
                 ratio,
                 f"< {look.config.spike_ratio:g}",
+                at_s,
             )
     return None
 
