@@ -84,9 +84,8 @@ class SplitConfig:
             )
         if self.kind == "station" and self.link is not None:
             raise ValueError("link keeps events together, which a split by station divides: leave one out")
-        named = {"region": self.regions, "station": self.stations}.get(self.kind, {})
-        if self.rest in named:
-            raise ValueError(f"rest must be another side than those of {sorted(named)}, found {self.rest!r}")
+        if self.rest in self._named:
+            raise ValueError(f"rest must be another side than those of {self._named}, found {self.rest!r}")
         if UNASSIGNED in self.sides:
             raise ValueError(f"no side may be called {UNASSIGNED}: give it another name")
         check_fractions(self.fractions)
@@ -96,8 +95,14 @@ class SplitConfig:
         """The names of the sides that records can fall on."""
         if self.kind == "time":
             return tuple(self.starts)
-        named = {"region": self.regions, "station": self.stations}.get(self.kind)
-        return (self.rest, *named) if named else tuple(self.fractions)
+        return (self.rest, *self._named) if self._named else tuple(self.fractions)
+
+    @property
+    def _named(self) -> tuple[str, ...]:
+        """The sides of which the configuration tells what is on them."""
+        if self.kind == "region":
+            return tuple(self.regions)
+        return tuple(self.stations) if self.kind == "station" else ()
 
 
 def check_fractions(fractions: Mapping[str, float]) -> None:

@@ -156,11 +156,10 @@ def class_figure(table: pd.DataFrame) -> Figure | None:
     rows = [len(values) for values in counts.values()]
     figure, axes = new_figure(1.6 + 0.36 * sum(rows), rows=3, height_ratios=[n + 1 for n in rows])
     for axis, (name, values) in zip(axes, counts.items(), strict=True):
-        axis.barh(values.index, values.to_numpy(), color=BLUE, height=0.7)
-        axis.bar_label(axis.containers[0], padding=3, fontsize=10, color=GREY)
-        axis.set(title=name, xticks=[])
-        axis.title.set_ha("left")
-        axis.title.set_x(0.0)
+        bars = axis.barh(values.index, values.to_numpy(), color=BLUE, height=0.7)
+        axis.bar_label(bars, padding=3, fontsize=10, color=GREY)
+        axis.set_xticks([])
+        axis.set_title(name, loc="left")
         axis.margins(x=0.18)
         axis.spines.bottom.set_visible(False)
         axis.invert_yaxis()
@@ -183,7 +182,11 @@ def label_figure(table: pd.DataFrame) -> Figure | None:
         if heights.any():
             axes.bar(phases, heights, bottom=base, width=0.6, color=_EVALUATIONS.get(who, PURPLE), label=who)
             base += heights
-    axes.bar_label(axes.containers[-1], labels=[f"{total:.0f}" for total in base], fontsize=10, color=GREY)
+    for place, total in enumerate(base):
+        axes.annotate(
+            f"{total:.0f}", (place, total), xytext=(0, 2), textcoords="offset points", ha="center",
+            fontsize=10, color=GREY,
+        )  # fmt: skip
     axes.set(ylabel="arrivals", xlim=(-0.6, max(len(phases), 4) - 0.4))
     add_legend(axes, columns=4, loc="lower center", bbox_to_anchor=(0.5, 1.0))
     return figure
@@ -222,8 +225,8 @@ def _histogram(axes: Axes, values: np.ndarray, label: str, what: str) -> None:
 
 
 def _bars(axes: Axes, counts: pd.Series, label: str) -> None:
-    axes.bar(counts.index, counts.to_numpy(), color=BLUE, width=0.6)
-    axes.bar_label(axes.containers[0], fontsize=10, color=GREY)
+    bars = axes.bar(counts.index, counts.to_numpy(), color=BLUE, width=0.6)
+    axes.bar_label(bars, fontsize=10, color=GREY)
     axes.set(xlabel=label, ylabel="records", xlim=(-0.7, max(len(counts), 3) - 0.3))
     axes.margins(y=0.12)
     if len(counts) > 4:
