@@ -26,6 +26,13 @@ def count_true(mask: Tensor) -> Tensor:
     return mask.sum(dim=-1, keepdim=True).float()
 
 
+def first_true(mask: Tensor) -> Tensor:
+    """Where the first true element of the last dimension stands, int64 `(…, 1)`; 0 where there is none."""
+    if mask.device.type == "cpu":
+        return torch.from_numpy(mask.numpy().argmax(axis=-1, keepdims=True))
+    return mask.byte().argmax(dim=-1, keepdim=True)
+
+
 def zeroed(waveform: Tensor, mask: Tensor) -> Tensor:
     """The waveform with 0 where the mask is false; the tensor that was given may itself be changed."""
     if waveform.device.type == "cpu" and not waveform.requires_grad:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ..configs.loader import build_config
 from ..data.batch import COMPONENTS, UNITS, WaveformBatch
-from ..data.masks import all_true, count_true, zeroed
+from ..data.masks import all_true, count_true, first_true, zeroed
 from ..data.resampling import rate_ratio, resample, resample_observed
 
 
@@ -162,14 +162,12 @@ class InputContract:
         """
         self.check(batch)
         batch = batch.with_components(self.components)
-        observed = _where(batch.observed, _moves(batch))
-        waveform = zeroed(batch.waveform.clone(), observed)
-        mean = waveform.sum(dim=-1, keepdim=True) / count_true(observed).clamp(min=1)
-        waveform = zeroed(waveform.sub_(mean), observed)
-        waveform, observed = self._to_model_rate(waveform, observed, batch.sampling_rate_hz)
+        waveform, observed, count = _centred(batch.waveform, batch.observed)
+        resampled, observed = self._to_model_rate(waveform, observed, batch.sampling_rate_hz)
+        if resampled is not waveform:
+            waveform, count = resampled, count_true(observed)
         if self.highpass_hz is not None:
             waveform = _highpass(waveform, observed, self.highpass_hz, self.model_rate_hz)
-        count = count_true(observed)
         amplitude = self._amplitude(waveform, count)
         alive = amplitude > self.normalization.epsilon
         observed = _where(observed, alive)
@@ -208,7 +206,8 @@ class InputContract:
     def _amplitude(self, waveform: Tensor, count: Tensor) -> Tensor:
         """The statistic of each component by itself, `(window, component, 1)`; 0 stands where unobserved."""
         if self.normalization.statistic == "peak":
-            return torch.linalg.vector_norm(waveform, ord=torch.inf, dim=-1, keepdim=True)
+            highest, lowest = waveform.amax(dim=-1, keepdim=True), waveform.amin(dim=-1, keepdim=True)
+            return torch.maximum(highest, -lowest)
         return torch.linalg.vector_norm(waveform, dim=-1, keepdim=True) / count.clamp(min=1).sqrt()
 
     def _station_amplitude(self, amplitude: Tensor, count: Tensor) -> Tensor:
@@ -223,21 +222,18 @@ def _longest(num_samples: int, ratios: list[Fraction]) -> int:
     return max(math.ceil(num_samples * ratio) for ratio in ratios)
 
 
-def _moves(batch: WaveformBatch) -> Tensor:
-    """Whether a component is more than one constant, `(window, component, 1)`.
+def _centred(waveform: Tensor, observed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Each component without its mean and 0 where unobserved; what is observed; and of how many samples.
 
-    Asked of the raw samples: a dead channel's offset leaves rounding noise behind when its mean is taken
-    away, and a station with no other channel would have that noise blown up to full scale.
+    A component of one constant is dead: not observed. That is asked before the mean is taken away, since a
+    dead channel's offset leaves rounding noise behind, and a station with no other channel would have that
+    noise blown up to full scale. The first sample goes first, to which a constant is equal to the bit.
     """
-    rows, observed = batch.waveform.flatten(0, 1), batch.observed.flatten(0, 1)
-    moves = rows.amax(dim=-1) > rows.amin(dim=-1)
-    # Only the few rows with gaps pay for a look at each sample.
-    gappy = (count_true(observed).squeeze(-1) < observed.shape[-1]).nonzero().flatten()
-    part, seen = rows[gappy], observed[gappy]
-    first = part.gather(1, seen.byte().argmax(dim=1, keepdim=True))
-    part = zeroed(part - first, seen)
-    moves[gappy] = part.amax(dim=-1) > part.amin(dim=-1)
-    return moves.reshape(*batch.waveform.shape[:2], 1)
+    waveform = zeroed(waveform - waveform.gather(-1, first_true(observed)), observed)
+    moves = waveform.amax(dim=-1, keepdim=True) > waveform.amin(dim=-1, keepdim=True)
+    count = count_true(observed) * moves
+    waveform = zeroed(waveform.sub_(waveform.sum(dim=-1, keepdim=True) / count.clamp(min=1)), observed)
+    return waveform, _where(observed, moves), count
 
 
 def _where(observed: Tensor, components: Tensor) -> Tensor:

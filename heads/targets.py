@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.functional import threshold
 
 from ..data.batch import WaveformBatch
+from ..data.masks import all_true
 
 NEAR_SIGMAS = 3.0
 """A listed arrival is knowledge about its own surroundings, this many widths to either side."""
@@ -47,7 +48,10 @@ def phase_targets(batch: WaveformBatch, time_s: Tensor, sigma_s: float) -> Phase
     arrivals_s = [_arrivals(batch, phase) for phase in ("p", "s")]
     square_s2 = torch.stack([_square_distance(arrival_s, time_s) for arrival_s in arrivals_s], dim=1)
     all_listed = torch.stack([_all_listed(batch, phase) for phase in ("p", "s")], dim=1)[..., None]
-    known = square_s2 <= torch.where(all_listed, torch.inf, (NEAR_SIGMAS * sigma_s) ** 2)
+    if all_true(all_listed):
+        known = all_listed.expand_as(square_s2)
+    else:
+        known = square_s2 <= torch.where(all_listed, torch.inf, (NEAR_SIGMAS * sigma_s) ** 2)
     target = _gaussian(square_s2, sigma_s)
     total = (target[:, 0] + target[:, 1]).clamp_(min=1.0)
     return PhaseTargets(target.div_(total[:, None]), known)
@@ -67,8 +71,8 @@ def detection_targets(batch: WaveformBatch, time_s: Tensor) -> tuple[Tensor, Ten
         )
     end_s = s_s + CODA_FACTOR * (s_s - p_s)
     shaken = torch.zeros(time_s.shape, dtype=torch.bool, device=time_s.device)
-    for begin_s, last_s in zip(p_s.unbind(1), end_s.unbind(1), strict=True):
-        shaken |= (time_s >= begin_s[:, None]) & (time_s <= last_s[:, None])
+    for middle_s, half_s in zip(((p_s + end_s) / 2).unbind(1), ((end_s - p_s) / 2).unbind(1), strict=True):
+        shaken |= (time_s - middle_s[:, None]).abs_() <= half_s[:, None]
     complete = (p_s.isnan() == s_s.isnan()).all(dim=1)
     known = _all_listed(batch, "p") & _all_listed(batch, "s") & complete
     return shaken.float(), known[:, None].expand_as(time_s)
