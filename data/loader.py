@@ -12,6 +12,7 @@ import torch
 
 from .augmentation import AugmentationConfig, Augmenter
 from .batch import WaveformBatch
+from .memory import keep_freed_memory
 from .records import Record
 from .sampler import SamplerState, WindowSampler, record_weights
 from .window_source import WindowSource
@@ -55,6 +56,7 @@ class WindowLoader:
             raise ValueError(
                 "noise_records are for augmentation, which is None: give one, or no noise records"
             )
+        keep_freed_memory()
         self.source = WindowSource(records, windows.harmonization)
         self.sampler = WindowSampler(record_weights(records), seed, windows.length_block)
         self.windows = windows
