@@ -13,7 +13,7 @@ class AuditConfig:
     flat_s: a component that keeps one value for so long was filled in, not recorded.
     weak_ratio: a component so many times weaker than the strongest of its station is as good as dead.
     max_gap_share: of a component's samples that may be missing without a word.
-    clip_samples: at one extreme, in flat tops of three samples or more.
+    clip_samples: at the extremes, in flat tops of two or three samples or more.
     spike_ratio: height of a single sample over everything within half a second.
     onset_s: before and after an instant, whose power ratio tells an onset.
     pick_slack_s: an onset so near to a pick is the pick's own.

@@ -8,6 +8,9 @@ from .finding import Fault
 from .look import Look
 from .runs import is_coarse, runs
 
+FINE_LEVELS = 1000
+"""Between the extremes of a trace, if two equal neighbours at one of them are to mean anything."""
+
 
 def infinite(look: Look) -> Fault | None:
     """Samples that are infinite."""
@@ -78,7 +81,7 @@ def gap(look: Look) -> Fault | None:
 
 
 def clipped(look: Look) -> Fault | None:
-    """Flat tops: runs of three samples or more at an extreme, entered and left at a slope."""
+    """Flat tops: equal samples at an extreme that the trace reaches or leaves steeply."""
     for row in np.flatnonzero(look.live):
         # A long stretch of one value is a filled gap, at an extreme or not.
         trace = np.where(look.flat[row], np.float32(np.nan), look.record.waveform[row])
@@ -136,17 +139,19 @@ def _loneliest(trace: np.ndarray, seen: np.ndarray, reach: int) -> tuple[float, 
 
 
 def _flat_top_samples(trace: np.ndarray, at_extreme: np.ndarray, span: float) -> int:
-    """Samples in runs of three or more at an extreme that the trace reaches or leaves steeply.
+    """Samples in runs at an extreme that the trace reaches or leaves steeply.
 
-    Steeply: by 0.5 % of the span, and by more than a digitizer's step, within two samples. The top of a slow
-    wave of few counts is flat too.
+    Runs are of three samples, or of two where the digitizer's steps are so fine that two equal ones are no
+    chance. Steeply: by 0.5 % of the span, and by more than such a step, within two samples. The top of a
+    slow wave of few counts is flat too.
     """
     begins, ends = runs(at_extreme)
     steps = np.abs(np.diff(trace))
-    steep = max(0.005 * span, 1.5 * float(steps[steps > 0].min(initial=span)))
+    step = float(steps[steps > 0].min(initial=span))
+    long = ends - begins >= (2 if step < span / FINE_LEVELS else 3)
     total = 0
-    for begin, end in zip(begins[ends - begins >= 3], ends[ends - begins >= 3], strict=True):
+    for begin, end in zip(begins[long], ends[long], strict=True):
         outside = trace[[max(begin - 2, 0), min(end + 1, len(trace) - 1)]]
-        if np.nanmax(np.abs(outside - trace[begin]), initial=0.0) > steep:
+        if np.nanmax(np.abs(outside - trace[begin]), initial=0.0) > max(0.005 * span, 1.5 * step):
             total += int(end - begin)
     return total

@@ -21,7 +21,7 @@ LEAST_RECALL = {
     "m/s ÷ 1000": 0.5,
     "P moved by 5 to 10 s": 0.6,
     "S moved by 5 to 10 s": 0.6,
-    "clipped": 0.6,
+    "spike": 0.6,
 }
 """Where the waveform or the physics often cannot tell; all others must nearly all be found."""
 
