@@ -11,7 +11,7 @@ from obspy import UTCDateTime
 from obspy.core.inventory import Channel, Inventory
 from obspy.core.inventory.response import PolesZerosResponseStage, Response
 
-from .component_names import instrument_of_channel
+from .component_names import Axis, instrument_of_channel
 from .response import ResponseError, response_factor
 
 _UNITS = {
@@ -82,6 +82,24 @@ def response_metadata(
             notes.append(f"{seed_id}: {error}")
     metadata |= _sensitivities(instruments, notes)
     return metadata | ({"trace_response_notes": notes} if notes else {})
+
+
+def inventory_orientations(inventory: Inventory, time: float | UTCDateTime) -> dict[str, Axis]:
+    """Azimuth and dip in degrees of every channel at a UTC time, by NET.STA.LOC.CHA, where both are told.
+
+    What `stream_to_records` takes as `orientations`.
+    """
+    at = UTCDateTime(time)
+    return {
+        f"{network.code}.{station.code}.{channel.location_code}.{channel.code}": (
+            float(channel.azimuth),
+            float(channel.dip),
+        )
+        for network in inventory
+        for station in network
+        for channel in sorted(station, key=lambda channel: channel.start_date or UTCDateTime(0))
+        if _active(channel, at) and channel.azimuth is not None and channel.dip is not None
+    }
 
 
 def _channel(inventory: Inventory, seed_id: str, time: UTCDateTime) -> Channel | None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -12,7 +13,9 @@ import numpy as np
 import obspy
 
 from .batch import COMPONENT_SLOTS
+from .component_names import Axis, name_components, split_channel
 from .records import Record, Skipped
+from .trace_pieces import Piece, pieces_of, segments_of, trace_name
 
 Value = TypeVar("Value", bound=Hashable)
 
@@ -24,43 +27,46 @@ _OUTPUT_UNIT = {"VEL": "m/s", "ACC": "m/s**2", "DISP": "unknown", "DEF": "unknow
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Piece:
-    """A stretch of one trace that begins and ends with an observed sample."""
-
-    item: str
-    component: str
-    start_ns: int
-    samples: np.ndarray
-    observed: np.ndarray
-
-    def end_ns(self, rate_hz: float) -> int:
-        return self.start_ns + round(len(self.samples) / rate_hz * 1e9)
-
-
-@dataclass(frozen=True, kw_only=True)
 class _Instrument:
-    """What the records of one instrument share."""
+    """What the records of one instrument share.
+
+    axes: azimuth and dip of each component, None where unknown.
+    codes: the channel code of each component.
+    """
 
     station_id: str
     channel: str
     rate_hz: float
     unit: str
     components: tuple[str, ...]
+    axes: tuple[Axis | None, ...]
+    codes: tuple[str, ...]
     skipped: list[Skipped] = field(default_factory=list)
 
 
 def stream_to_records(
-    stream: obspy.Stream, max_gap_s: float = 60.0, min_duration_s: float = 0.0, unit: str = "counts"
+    stream: obspy.Stream,
+    max_gap_s: float = 60.0,
+    min_duration_s: float = 0.0,
+    unit: str = "counts",
+    orientations: Mapping[str, Axis] | None = None,
+    constant_gap_s: float | None = None,
 ) -> tuple[list[Record], list[Skipped]]:
     """The recordings of each station, component by component, with gaps as NaN, and what was left out.
 
     Traces are grouped by network, station, location and instrument (the channel code without its last
-    letter: HH, HN …), and that letter is the component. Native values are kept, except that a component with
-    values of 2**24 or more is shifted by its median (`metadata["trace_offset_counts"]`, by component).
+    letter: HH, HN …), and that letter is the component; UD, NS and EW of the Japanese networks are Z, N and
+    E. Native values are kept and nothing is turned or flipped, except that a component with values of 2**24
+    or more is shifted by its median (`metadata["trace_offset_counts"]`, by component).
 
     max_gap_s: a longer time without any component splits a record in two.
     min_duration_s: shorter records are skipped.
     unit: of the samples, where the stream does not say that ObsPy removed the response.
+    orientations: azimuth and dip of components by NET.STA.LOC.CHA, as `inventory_orientations` gives them.
+        They go to the metadata. A component X, Y, V … can be read only with them, and is then called 1, 2 or
+        3 by where it points (`metadata["trace_component_codes"]` tells the codes).
+    constant_gap_s: one value for so long, amid others, is a gap that a data logger filled in, and becomes
+        NaN. None takes it for data.
 
     A component that is dead (one constant value) or has only NaN stays as a row of NaN. Where traces overlap,
     equal samples are merged and contradicting ones become NaN, with a note. Traces whose samples lie between
@@ -71,23 +77,31 @@ def stream_to_records(
     skipped: list[Skipped] = []
     groups: dict[tuple[str, str], list[obspy.Trace]] = defaultdict(list)
     for trace in stream:
-        reason = _unusable(trace)
-        if reason:
-            skipped.append(Skipped(_name(trace), reason))
-        else:
-            groups[_station_id(trace), trace.stats.channel[:-1].upper()].append(trace)
+        groups[_station_id(trace), split_channel(trace.stats.channel)[0]].append(trace)
     for (station_id, channel), traces in groups.items():
-        used = _of_one_kind(traces, unit, skipped)
+        axes = {trace.stats.channel: (orientations or {}).get(trace.id) for trace in traces}
+        names = name_components(axes)
+        used = _of_one_kind(_usable(traces, names, skipped), unit, names, skipped)
+        if not used:
+            continue
+        codes = {names[trace.stats.channel]: trace.stats.channel for trace in used}
+        components = tuple(name for name in COMPONENT_SLOTS if name in codes)
         instrument = _Instrument(
             station_id=station_id,
             channel=channel,
             rate_hz=float(used[0].stats.sampling_rate),
             unit=_unit(used[0], unit),
-            components=_components(used),
+            components=components,
+            axes=tuple(axes[codes[name]] for name in components),
+            codes=tuple(codes[name] for name in components),
             skipped=skipped,
         )
-        pieces = [piece for trace in used for piece in _pieces(trace, max_gap_s, skipped)]
-        for segment in _segments(pieces, instrument.rate_hz, max_gap_s):
+        pieces = [
+            piece
+            for trace in used
+            for piece in pieces_of(trace, names[trace.stats.channel], max_gap_s, constant_gap_s, skipped)
+        ]
+        for segment in segments_of(pieces, instrument.rate_hz, max_gap_s):
             record = _record(segment, instrument, min_duration_s)
             records.extend([record] if record is not None else [])
     return records, skipped
@@ -97,25 +111,21 @@ def _station_id(trace: obspy.Trace) -> str:
     return f"{trace.stats.network}.{trace.stats.station}.{trace.stats.location}"
 
 
-def _component(trace: obspy.Trace) -> str:
-    return trace.stats.channel[-1:].upper()
+def _usable(traces: list[obspy.Trace], names: Mapping[str, str], skipped: list[Skipped]) -> list[obspy.Trace]:
+    """The traces that can be used by themselves."""
+    reasons = [_unusable(trace, names) for trace in traces]
+    found = list(zip(traces, reasons, strict=True))
+    skipped.extend(Skipped(trace_name(trace), reason) for trace, reason in found if reason)
+    return [trace for trace, reason in found if not reason]
 
 
-def _components(traces: list[obspy.Trace]) -> tuple[str, ...]:
-    """The components of some traces, each once, in the order of `COMPONENT_SLOTS`."""
-    return tuple(sorted({_component(trace) for trace in traces}, key=list(COMPONENT_SLOTS).index))
-
-
-def _name(trace: obspy.Trace) -> str:
-    return f"{trace.id} {trace.stats.starttime}"
-
-
-def _unusable(trace: obspy.Trace) -> str | None:
+def _unusable(trace: obspy.Trace, names: Mapping[str, str]) -> str | None:
     """Why a trace cannot be used by itself, or None."""
-    if _component(trace) not in COMPONENT_SLOTS:
+    if trace.stats.channel not in names:
+        letter = split_channel(trace.stats.channel)[1]
         return (
-            f"unknown component {_component(trace)!r} in channel {trace.stats.channel!r}: "
-            f"the last letter must be one of {tuple(COMPONENT_SLOTS)}"
+            f"unknown component {letter!r} in channel {trace.stats.channel!r}: its last letter must be one "
+            f"of {tuple(COMPONENT_SLOTS)}, or the component's azimuth and dip be given"
         )
     if len(trace) == 0:
         return "the trace has no samples"
@@ -133,8 +143,12 @@ def _unit(trace: obspy.Trace, unit: str) -> str:
     return _OUTPUT_UNIT[outputs[-1]] if outputs else unit
 
 
-def _of_one_kind(traces: list[obspy.Trace], unit: str, skipped: list[Skipped]) -> list[obspy.Trace]:
+def _of_one_kind(
+    traces: list[obspy.Trace], unit: str, names: Mapping[str, str], skipped: list[Skipped]
+) -> list[obspy.Trace]:
     """The traces that agree in rate, unit and component names with most of their instrument's samples."""
+    if not traces:
+        return []
     rate_hz = _most_common((trace.stats.sampling_rate, len(trace)) for trace in traces)
 
     def same_rate(trace: obspy.Trace) -> bool:
@@ -152,15 +166,20 @@ def _of_one_kind(traces: list[obspy.Trace], unit: str, skipped: list[Skipped]) -
         lambda trace: f"unit is {_unit(trace, unit)}, most of this instrument is in {main_unit}",
         skipped,
     )
+    recorded = {names[trace.stats.channel] for trace in traces}
     owners: dict[str, str] = {}
-    for component in _components(traces):
+    for component in [name for name in COMPONENT_SLOTS if name in recorded]:
         owners.setdefault(COMPONENT_SLOTS[component], component)
+
+    def owner(trace: obspy.Trace) -> str:
+        return owners[COMPONENT_SLOTS[names[trace.stats.channel]]]
+
     return _keep(
         traces,
-        lambda trace: _component(trace) in owners.values(),
+        lambda trace: owner(trace) == names[trace.stats.channel],
         lambda trace: (
-            f"component {_component(trace)} wants the place of component "
-            f"{owners[COMPONENT_SLOTS[_component(trace)]]} of the same instrument"
+            f"component {names[trace.stats.channel]} wants the place of component {owner(trace)} "
+            "of the same instrument"
         ),
         skipped,
     )
@@ -179,60 +198,11 @@ def _keep(
     reason: Callable[[obspy.Trace], str],
     skipped: list[Skipped],
 ) -> list[obspy.Trace]:
-    skipped.extend(Skipped(_name(trace), reason(trace)) for trace in traces if not condition(trace))
+    skipped.extend(Skipped(trace_name(trace), reason(trace)) for trace in traces if not condition(trace))
     return [trace for trace in traces if condition(trace)]
 
 
-def _pieces(trace: obspy.Trace, max_gap_s: float, skipped: list[Skipped]) -> list[_Piece]:
-    """A trace without its long unobserved stretches."""
-    samples = np.ma.getdata(trace.data)
-    observed = ~np.ma.getmaskarray(trace.data)
-    finite = np.isfinite(samples)
-    num_bad = int((observed & ~finite).sum())
-    observed &= finite
-    if num_bad and observed.any():
-        reason = f"{num_bad} of {len(trace)} samples are NaN or infinite: taken as missing"
-        skipped.append(Skipped(_name(trace), reason))
-    rate_hz = trace.stats.sampling_rate
-    stretches = _stretches(observed, max_gap_s * rate_hz)
-    if not stretches:
-        skipped.append(Skipped(_name(trace), "no sample is observed: all are NaN, infinite or masked"))
-    return [
-        _Piece(
-            item=_name(trace),
-            component=_component(trace),
-            start_ns=trace.stats.starttime.ns + round(first / rate_hz * 1e9),
-            samples=samples[first : last + 1],
-            observed=observed[first : last + 1],
-        )
-        for first, last in stretches
-    ]
-
-
-def _stretches(observed: np.ndarray, max_gap_samples: float) -> list[tuple[int, int]]:
-    """First and last observed sample of each part, where parts are separated by gaps that are too long."""
-    steps = np.diff(np.concatenate([[False], observed, [False]]).view(np.int8))
-    firsts, ends = np.flatnonzero(steps == 1), np.flatnonzero(steps == -1)
-    long = firsts[1:] - ends[:-1] > max_gap_samples
-    starts = np.concatenate([firsts[:1], firsts[1:][long]])
-    lasts = np.concatenate([ends[:-1][long], ends[-1:]]) - 1
-    return list(zip(starts.tolist(), lasts.tolist(), strict=True))
-
-
-def _segments(pieces: list[_Piece], rate_hz: float, max_gap_s: float) -> list[list[_Piece]]:
-    """Pieces in order of time, parted where no component was recorded for longer than `max_gap_s`."""
-    segments: list[list[_Piece]] = []
-    end_ns = 0
-    for piece in sorted(pieces, key=lambda piece: piece.start_ns):
-        if not segments or (piece.start_ns - end_ns) / 1e9 > max_gap_s:
-            segments.append([])
-            end_ns = piece.end_ns(rate_hz)
-        segments[-1].append(piece)
-        end_ns = max(end_ns, piece.end_ns(rate_hz))
-    return segments
-
-
-def _record(pieces: list[_Piece], instrument: _Instrument, min_duration_s: float) -> Record | None:
+def _record(pieces: list[Piece], instrument: _Instrument, min_duration_s: float) -> Record | None:
     """One record from the pieces of one stretch of time, or None with a reason."""
     rate_hz = instrument.rate_hz
     origin_ns = pieces[0].start_ns
@@ -246,6 +216,7 @@ def _record(pieces: list[_Piece], instrument: _Instrument, min_duration_s: float
         instrument.skipped.append(Skipped(record_id, reason))
         return None
     metadata: dict[str, object] = {"trace_channel": instrument.channel}
+    metadata |= _orientation(instrument)
     shift = max(abs(place - start) for place, start in zip(exact, starts, strict=True))
     if shift > 0.1:
         metadata["trace_subsample_shift_samples"] = round(shift, 3)
@@ -273,9 +244,23 @@ def _record(pieces: list[_Piece], instrument: _Instrument, min_duration_s: float
     )
 
 
+def _orientation(instrument: _Instrument) -> dict[str, object]:
+    """Where the components point, and their codes where those do not say the same as their names."""
+    metadata: dict[str, object] = {}
+    if any(axis is not None for axis in instrument.axes):
+        angles = [axis or (math.nan, math.nan) for axis in instrument.axes]
+        metadata["trace_component_azimuth_deg"] = [azimuth for azimuth, _ in angles]
+        metadata["trace_component_dip_deg"] = [dip for _, dip in angles]
+    if any(
+        code[-1:].upper() != name for code, name in zip(instrument.codes, instrument.components, strict=True)
+    ):
+        metadata["trace_component_codes"] = list(instrument.codes)
+    return metadata
+
+
 def _fill_row(
     row: np.ndarray,
-    placed: list[tuple[int, _Piece]],
+    placed: list[tuple[int, Piece]],
     record_id: str,
     offsets: dict[str, float],
     skipped: list[Skipped],
