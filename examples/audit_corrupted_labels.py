@@ -1,8 +1,8 @@
 """Which faults does the audit find? Put known ones into synthetic records, look, and count.
 
-    python examples/audit_corrupted_labels.py --events 300 --seed 2
+    python examples/audit_corrupted_labels.py --events 300 --seed 6
 
-The thresholds of `AuditConfig` were chosen while looking at seed 1; seed 2 was looked at once, afterwards.
+The thresholds of `AuditConfig` were chosen while looking at seeds 1 to 5; seed 6 was looked at afterwards.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from seisfm.eval.audit.run import audit
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--events", type=int, default=300, help="synthetic events, 2.3 records each")
-    parser.add_argument("--seed", type=int, default=2, help="of the events and of the faults")
+    parser.add_argument("--seed", type=int, default=6, help="of the events and of the faults")
     parser.add_argument("--share", type=float, default=0.04, help="of the records, for each kind of fault")
     options = parser.parse_args()
     records = with_origin_times(synthesize_records(SynthesisConfig(), options.seed, options.events))

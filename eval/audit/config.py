@@ -39,7 +39,7 @@ class AuditConfig:
     weak_ratio: float = 1000.0
     max_gap_share: float = 0.01
     clip_samples: int = 6
-    spike_ratio: float = 4.0
+    spike_ratio: float = 5.0
     onset_s: tuple[float, float] = (2.0, 1.0)
     pick_slack_s: float = 0.75
     weak_rise_db: float = 5.0

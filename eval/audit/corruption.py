@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -64,17 +65,24 @@ def corrupt_records(
 
 
 def recall_table(result: AuditResult, truth: dict[str, str]) -> pd.DataFrame:
-    """One row a fault: how many were put in, and how many of them any check that is meant for them found."""
+    """One row a fault: how many were put in, how many the checks meant for it found, and which of them."""
     found: dict[str, set[str]] = {}
     for finding in result.findings:
         found.setdefault(finding.record_id, set()).add(finding.check)
     rows = []
     for name, corruption in CORRUPTIONS.items():
         of_kind = [record_id for record_id, kind in truth.items() if kind == name]
-        hits = sum(bool(found.get(record_id, set()) & set(corruption.checks)) for record_id in of_kind)
-        recall = hits / len(of_kind) if of_kind else float("nan")
-        meant = ", ".join(corruption.checks)
-        rows.append({"fault": name, "put in": len(of_kind), "found": hits, "recall": recall, "checks": meant})
+        hits = [found.get(record_id, set()) & set(corruption.checks) for record_id in of_kind]
+        by_check = Counter(check for checks in hits for check in checks)
+        rows.append(
+            {
+                "fault": name,
+                "put in": len(of_kind),
+                "found": sum(map(bool, hits)),
+                "recall": sum(map(bool, hits)) / len(of_kind) if of_kind else float("nan"),
+                "found by": ", ".join(f"{check} {count}" for check, count in by_check.most_common()),
+            }
+        )
     return pd.DataFrame(rows)
 
 

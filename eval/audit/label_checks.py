@@ -10,7 +10,7 @@ from ...data.records import PHASE_FAMILY, Arrival
 from .finding import Fault
 from .look import VERTICAL, Look
 
-CLEARANCE_S = 2.0
+CLEARANCE_S = 1.0
 """An onset this near to a listed arrival belongs to it."""
 
 FIRST_MOTION_S = 0.3
@@ -110,8 +110,8 @@ def label_without_onset(look: Look) -> Fault | None:
 
 
 def unlabelled_onset(look: Look) -> Fault | None:
-    """A very clear onset that no label names in a record that claims to list every P."""
-    if "P" not in look.record.labelled_phases:
+    """A very clear onset that no label names in a record that claims to list every P and S."""
+    if not look.record.labelled_phases >= {"P", "S"}:
         return None
     clear_db, at_s = unlabelled_rise(look, "P", (0.0, look.record.duration_s))
     if not clear_db > look.config.unlabelled_rise_db:
