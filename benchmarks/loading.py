@@ -29,8 +29,8 @@ import numpy as np
 from loading_cases import CASES, differences
 from seisfm.data.corpus.convert import write_corpus
 from seisfm.data.corpus.shards import CorpusConfig
+from seisfm.data.formats.seisbench_format import write_seisbench
 from seisfm.data.records import Record
-from seisfm.data.seisbench_format import write_seisbench
 from seisfm.data.synthesis import SynthesisConfig, synthesize_records
 
 CORPORA = ("float32", "int32", "int32_delta_zstd")

@@ -18,9 +18,9 @@ import numpy as np
 import torch
 from seisfm.data.batch import WaveformBatch
 from seisfm.data.corpus.corpus import Corpus
-from seisfm.data.loader import WindowLoader
-from seisfm.data.window_source import WindowSource
-from seisfm.data.windows import WindowConfig
+from seisfm.data.loading.loader import WindowLoader
+from seisfm.data.loading.window_source import WindowSource
+from seisfm.data.loading.windows import WindowConfig
 from seisfm.foundation.contract import InputContract
 from seisfm.heads.targets import detection_targets, phase_targets
 from torch.utils.data import DataLoader, RandomSampler

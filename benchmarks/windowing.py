@@ -10,10 +10,10 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from seisfm.data.augmentation import AugmentationConfig
-from seisfm.data.loader import WindowLoader
+from seisfm.data.loading.augmentation import AugmentationConfig
+from seisfm.data.loading.loader import WindowLoader
+from seisfm.data.loading.windows import WindowConfig
 from seisfm.data.records import Arrival, Record
-from seisfm.data.windows import WindowConfig
 
 BATCH_SIZE = 64
 NUM_BATCHES = 40

@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ..data.archive import DAY_S, Archive, StationDay
+from ..data.continuous.archive import DAY_S, Archive, StationDay
 from ..data.records import Skipped
 from .files import replacing
 from .pick_formats import read_picks, write_picks

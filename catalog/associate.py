@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 import pyocto
 
+from ..data.earth.velocity import TravelTimeTable, VelocityModel
 from ..data.records import Skipped
-from ..data.velocity import TravelTimeTable, VelocityModel
 from .events import Catalog
 from .locate import LocationConfig
 from .origins import Requirements, build_catalog, locate_all

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import OptimizeResult, least_squares
 
-from ..data.velocity import VelocityModel
+from ..data.earth.velocity import VelocityModel
 
 MIN_ARRIVALS = 4
 """Unknowns of a hypocentre."""

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from obspy.geodetics import gps2dist_azimuth
 
+from ..data.earth.velocity import VelocityModel
 from ..data.records import Skipped
-from ..data.velocity import VelocityModel
 from .events import ARRIVAL_COLUMNS, EVENT_COLUMNS, Catalog
 from .locate import MIN_ARRIVALS, Located, LocationConfig, locate_event
 from .pick_table import COLUMNS, PickTable, as_times

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from ..data.batch import COMPONENT_SLOTS
+from ..data.continuous.streams import stream_to_records
 from ..data.records import Record, Skipped
-from ..data.streams import stream_to_records
 from ..eval.peaks import PeakPicks, pick_peaks
 from ..foundation.contract import InputContract
 from ..foundation.model import SeismicModel

@@ -11,9 +11,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 from obspy.geodetics import gps2dist_azimuth
 
-from ..data.archive import Archive
+from ..data.continuous.archive import Archive
+from ..data.earth.velocity import VelocityModel
 from ..data.records import Skipped
-from ..data.velocity import VelocityModel
 from ..eval.figures import depth_section_figure, map_figure, record_section_figure
 from ..eval.report import Report
 from .events import Catalog

@@ -9,10 +9,10 @@ from pathlib import Path
 import pandas as pd
 
 from ..configs.loader import save_config
-from ..data.archive import Archive
+from ..data.continuous.archive import Archive
+from ..data.earth.velocity import VelocityModel
+from ..data.formats.tables import read_stations
 from ..data.records import Skipped
-from ..data.tables import read_stations
-from ..data.velocity import VelocityModel
 from ..eval.report import to_json, write_atomically
 from .archive_run import pick_archive
 from .associate import AssociationConfig, associate

@@ -33,7 +33,7 @@ def synthesize(
     seed: Annotated[int, typer.Option(help="The same seed gives the same earthquakes.")] = 0,
 ) -> Outcome:
     """Make physical synthetic seismograms with complete labels."""
-    from ..data.seisbench_format import write_seisbench
+    from ..data.formats.seisbench_format import write_seisbench
     from ..data.synthesis import SynthesisConfig, synthesize_records
 
     records = synthesize_records(SynthesisConfig(), seed, events)

@@ -39,7 +39,7 @@ def convert(
     """Convert waveforms with labels. What cannot be used is listed with its reason."""
     from ..data.corpus.convert import convert_to_corpus
     from ..data.corpus.shards import CorpusConfig
-    from ..data.seisbench_format import write_seisbench
+    from ..data.formats.seisbench_format import write_seisbench
     from ..data.sources import SourceConfig, load_records
 
     if form not in FORMATS:

@@ -64,9 +64,9 @@ def leakage(
 
 def _training_data(trained: str) -> tuple[Known, list[Skipped]]:
     """What a model's folder tells of its training data, or the facts of a data set."""
-    from ..data.fingerprints import read_fingerprints
     from ..data.record_facts import record_facts
     from ..data.sources import open_records
+    from ..data.splitting.fingerprints import read_fingerprints
     from ..heads.model_folder import ModelFolder
 
     path = Path(trained).expanduser()

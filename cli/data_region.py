@@ -38,9 +38,9 @@ def convert_region(
     from ..data.corpus.convert import convert_to_corpus
     from ..data.corpus.shards import CorpusConfig
     from ..data.records import Skipped
-    from ..data.region import RegionConfig
-    from ..data.region_noise import NoiseConfig
-    from ..data.region_source import RegionFiles, iterate_region
+    from ..data.region.noise import NoiseConfig
+    from ..data.region.records import RegionConfig
+    from ..data.region.source import RegionFiles, iterate_region
 
     files = RegionFiles(
         stations=str(stations),

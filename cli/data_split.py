@@ -44,8 +44,8 @@ def split(
     from ..configs.loader import build_config
     from ..data.record_facts import record_facts
     from ..data.sources import open_records
-    from ..data.split_sides import SplitConfig
-    from ..data.splits import assign_sides
+    from ..data.splitting.split_sides import SplitConfig
+    from ..data.splitting.splits import assign_sides
 
     settings = {"kind": by, "fractions": _shares(fractions), "seed": seed}
     config = build_config(SplitConfig, settings, changes or (), source="the split")

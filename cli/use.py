@@ -61,7 +61,7 @@ def pick(
         )
     from ..catalog.pick_formats import write_picks
     from ..catalog.picker import Picker
-    from ..data.archive import read_waveforms
+    from ..data.continuous.archive import read_waveforms
 
     picker = Picker.from_pretrained(model, revision, p_threshold=p_threshold, s_threshold=s_threshold)
     stream, unread = read_waveforms(inputs)

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from .formats.seisbench_columns import utc_seconds
 from .records import Record, Subset, waveform_hash
-from .seisbench_columns import utc_seconds
 
 HASH_DIGITS = 16
 """Hexadecimal digits of a waveform's hash that are compared: 64 bits keep a billion records apart."""

@@ -13,20 +13,20 @@ from typing import Any, overload
 import numpy as np
 from obspy import UTCDateTime
 
-from .archive import DAY_S, Archive
+from .continuous.archive import DAY_S, Archive
+from .continuous.streams import stream_to_records
 from .corpus.corpus import Corpus
-from .diting import DiTing
-from .exclusion import leave_out
-from .phasenet_npz import read_phasenet_npz
+from .formats.diting import DiTing
+from .formats.phasenet_npz import read_phasenet_npz
+from .formats.seisbench_format import SeisBenchDataset
+from .loading.sampler import record_weights
 from .record_facts import RecordFacts, record_facts
 from .record_table import RecordTable, record_table
 from .records import Record, Skipped, event_keys, instrument_of, waveform_of
-from .region_source import RegionFiles, iterate_region
-from .sampler import record_weights
-from .seisbench_format import SeisBenchDataset
-from .split_sides import SplitConfig
-from .splits import split_records
-from .streams import stream_to_records
+from .region.source import RegionFiles, iterate_region
+from .splitting.exclusion import leave_out
+from .splitting.split_sides import SplitConfig
+from .splitting.splits import split_records
 from .synthesis import SynthesisConfig, synthesize_records
 
 KINDS = ("synthetic", "corpus", "seisbench", "phasenet_npz", "diting", "region", "archive")

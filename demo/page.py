@@ -8,9 +8,9 @@ import pandas as pd
 
 from ..catalog.report import event_table, record_section
 from ..catalog.run import CatalogRun
-from ..data.archive import Archive
-from ..data.examples import uh_stations
-from ..data.velocity import VelocityModel
+from ..data.continuous.archive import Archive
+from ..data.continuous.examples import uh_stations
+from ..data.earth.velocity import VelocityModel
 from ..eval.figures import window_figure
 from ..eval.picking_scores import PickingScores
 from ..eval.report import Report

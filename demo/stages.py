@@ -14,9 +14,9 @@ import obspy
 from ..catalog.picker import Picker, PickResult
 from ..catalog.run import CatalogConfig, CatalogRun, run_catalog
 from ..configs.loader import load_config
-from ..data.examples import uh_archive, uh_stations
+from ..data.continuous.examples import uh_archive, uh_stations
+from ..data.formats.seisbench_format import SeisBenchDataset, write_seisbench
 from ..data.records import Record
-from ..data.seisbench_format import SeisBenchDataset, write_seisbench
 from ..data.sources import SourceConfig, load_records
 from ..data.synthesis import SynthesisConfig, synthesize_records
 from ..eval.picking_protocol import PickingProtocolConfig, evaluate_picking

@@ -10,9 +10,9 @@ import pandas as pd
 import pyarrow as pa
 from scipy.signal import butter, sosfilt
 
-from ..data.coincidence import distance_km
 from ..data.record_facts import source_facts
 from ..data.records import PHASE_FAMILY, Record
+from ..data.splitting.coincidence import distance_km
 
 NOISE_S, GUARD_S, SIGNAL_S, HIGHPASS_HZ = 5.0, 0.5, 3.0, 1.0
 """Where a P wave's signal-to-noise ratio is measured: noise until a guard before the pick, signal after."""

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..data.coincidence import covered_by, same_origins, unique_origins
-from ..data.fingerprints import Fingerprints
 from ..data.record_facts import RecordFacts, record_facts
 from ..data.records import Record, Skipped
+from ..data.splitting.coincidence import covered_by, same_origins, unique_origins
+from ..data.splitting.fingerprints import Fingerprints
 
 Known = Sequence[Record] | RecordFacts | Fingerprints
 """Records, or what is known of them without their waveforms."""

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from torch import nn
 
-from ..data.fingerprints import Fingerprints
+from ..data.loading.windows import WindowConfig
 from ..data.record_facts import RecordFacts, record_facts
 from ..data.records import Record
-from ..data.windows import WindowConfig
+from ..data.splitting.fingerprints import Fingerprints
 from .baselines import PHASES, PositionalDummy, StaLtaPicker, WindowPicker
 from .leakage import leakage_report
 from .model_picker import ModelPicker, run_picker

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ..configs.loader import save_config
-from ..data.fingerprints import read_fingerprints
 from ..data.records import Record, Skipped
 from ..data.sources import SourceConfig, load_all
+from ..data.splitting.fingerprints import read_fingerprints
 from ..heads.model_folder import ModelFolder
 from ..heads.task_model import load_model
 from .picking_protocol import PickingProtocolConfig, evaluate_picking

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..data.batch import COMPONENT_SLOTS, WaveformBatch
+from ..data.loading.window_source import fixed_windows
+from ..data.loading.windows import WindowConfig
 from ..data.records import Record, Skipped
-from ..data.window_source import fixed_windows
-from ..data.windows import WindowConfig
 from .pick_metrics import PhaseTruth
 
 

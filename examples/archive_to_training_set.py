@@ -22,14 +22,14 @@ import obspy
 from obspy.geodetics import gps2dist_azimuth
 from seisfm.data.corpus.convert import convert_to_corpus
 from seisfm.data.corpus.corpus import Corpus
+from seisfm.data.earth.velocity import VelocityModel
 from seisfm.data.records import Record, Skipped
-from seisfm.data.region import RegionConfig
-from seisfm.data.region_noise import NoiseConfig
-from seisfm.data.region_source import RegionFiles, iterate_region
+from seisfm.data.region.noise import NoiseConfig
+from seisfm.data.region.records import RegionConfig
+from seisfm.data.region.source import RegionFiles, iterate_region
 from seisfm.data.synthesis import SynthesisConfig, synthesize_archive
 from seisfm.data.synthesis.archive import SyntheticArchive
 from seisfm.data.synthesis.generate import EPOCH_2020_S
-from seisfm.data.velocity import VelocityModel
 
 UNPICKED_EVENT_SHARE, MISSING_S_SHARE = 0.15, 0.1
 SAME_S = 1e-4

@@ -18,19 +18,19 @@ from pathlib import Path
 import numpy as np
 import obspy
 import pandas as pd
-from seisfm.data.archive import Archive
-from seisfm.data.catalogs.columns import pick_table
+from seisfm.data.continuous.archive import Archive
+from seisfm.data.continuous.inventory import ChannelBook
+from seisfm.data.continuous.streams import stream_to_records
 from seisfm.data.corpus.convert import convert_to_corpus
 from seisfm.data.corpus.corpus import Corpus
 from seisfm.data.corpus.shards import CorpusConfig
-from seisfm.data.inventory import ChannelBook
-from seisfm.data.phasenet_npz import read_phasenet_npz
+from seisfm.data.formats.catalogs.columns import pick_table
+from seisfm.data.formats.phasenet_npz import read_phasenet_npz
+from seisfm.data.formats.seisbench_format import SeisBenchDataset
+from seisfm.data.formats.tables import read_events, read_stations
 from seisfm.data.records import Arrival, Record, Skipped
-from seisfm.data.region import RegionConfig, about_station, make_region_records
-from seisfm.data.seisbench_format import SeisBenchDataset
+from seisfm.data.region.records import RegionConfig, about_station, make_region_records
 from seisfm.data.sources import SourceConfig, load_records
-from seisfm.data.streams import stream_to_records
-from seisfm.data.tables import read_events, read_stations
 
 Found = tuple[Sequence[Record], list[Skipped]]
 

@@ -15,8 +15,8 @@ import obspy
 import pandas as pd
 from seisfm import Picker
 from seisfm.catalog.picker import PickerConfig
-from seisfm.data.archive import read_waveforms
-from seisfm.data.examples import uh_archive
+from seisfm.data.continuous.archive import read_waveforms
+from seisfm.data.continuous.examples import uh_archive
 
 SAME_S = 0.5
 """Picks of one phase at one station closer than this are the same pick."""

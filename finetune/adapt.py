@@ -12,16 +12,16 @@ import pandas as pd
 import yaml
 
 from ..configs.loader import as_plain
-from ..data.archive import Archive
-from ..data.augmentation import AugmentationConfig
 from ..data.batch import COMPONENT_SLOTS
-from ..data.fingerprints import Fingerprints, read_fingerprints
+from ..data.continuous.archive import Archive
+from ..data.formats.seisbench_format import write_seisbench
+from ..data.formats.tables import read_events, read_picks, read_stations
+from ..data.loading.augmentation import AugmentationConfig
+from ..data.loading.windows import WindowConfig
 from ..data.records import Record, Skipped
-from ..data.region import RegionConfig, make_region_records
-from ..data.region_noise import NoiseConfig, noise_records
-from ..data.seisbench_format import write_seisbench
-from ..data.tables import read_events, read_picks, read_stations
-from ..data.windows import WindowConfig
+from ..data.region.noise import NoiseConfig, noise_records
+from ..data.region.records import RegionConfig, make_region_records
+from ..data.splitting.fingerprints import Fingerprints, read_fingerprints
 from ..eval.picking_protocol import PickingProtocolConfig, evaluate_picking
 from ..eval.picking_scores import PickingScores
 from ..eval.report import write_atomically

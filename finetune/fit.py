@@ -11,12 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..data.augmentation import AugmentationConfig
 from ..data.batch import WaveformBatch
-from ..data.loader import WindowLoader
+from ..data.loading.augmentation import AugmentationConfig
+from ..data.loading.loader import WindowLoader
+from ..data.loading.window_source import validation_windows
+from ..data.loading.windows import WindowConfig
 from ..data.records import Record
-from ..data.window_source import validation_windows
-from ..data.windows import WindowConfig
 from ..foundation.processes import this_process
 from ..foundation.training import TrainingConfig, train
 from ..heads.task_model import SeismicTaskModel

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from ..configs.loader import as_plain
-from ..data.augmentation import AugmentationConfig
-from ..data.fingerprints import Fingerprints, fingerprints_of
+from ..data.loading.augmentation import AugmentationConfig
+from ..data.loading.windows import WindowConfig
 from ..data.records import Record, Skipped, event_keys
 from ..data.sources import SourceConfig, load_all
-from ..data.splits import split_validation
-from ..data.windows import WindowConfig
+from ..data.splitting.fingerprints import Fingerprints, fingerprints_of
+from ..data.splitting.splits import split_validation
 from ..eval.report import to_json
 from ..foundation.contract import InputContract
 from ..foundation.model import SeismicConfig

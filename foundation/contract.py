@@ -18,8 +18,8 @@ from torch import Tensor
 
 from ..configs.loader import build_config
 from ..data.batch import COMPONENTS, UNITS, WaveformBatch
+from ..data.instruments.resampling import rate_ratio, resample, resample_observed
 from ..data.masks import all_true, count_true, first_true, zeroed
-from ..data.resampling import rate_ratio, resample, resample_observed
 
 
 class ContractError(ValueError):

@@ -15,7 +15,7 @@ from transformers import initialization as init
 from transformers.utils import ModelOutput
 
 from ..data.batch import UNITS, WaveformBatch
-from ..data.resampling import rate_ratio
+from ..data.instruments.resampling import rate_ratio
 from .contract import InputContract, PreparedInput
 from .encoder import Encoder
 from .stem import STRIDES, ChannelNorm, Stem

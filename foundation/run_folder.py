@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ..configs.loader import save_config
-from ..data.fingerprints import Fingerprints, write_fingerprints
 from ..data.records import Skipped
+from ..data.splitting.fingerprints import Fingerprints, write_fingerprints
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from ..data.fingerprints import FINGERPRINTS
+from ..data.splitting.fingerprints import FINGERPRINTS
 
 WEIGHTS = "model.safetensors"
 ADAPTER_SETTINGS = "adapter_config.json"

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..data.batch import WaveformBatch
-from ..data.resampling import rate_ratio
+from ..data.instruments.resampling import rate_ratio
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 from huggingface_hub import ModelCard, ModelCardData
 
-from ..data.fingerprints import FINGERPRINTS, read_fingerprints
+from ..data.splitting.fingerprints import FINGERPRINTS, read_fingerprints
 from ..eval.report import write_atomically
 from ..foundation.contract import InputContract
 from ..version import __version__

@@ -10,14 +10,14 @@ from typing import Any
 import torch
 
 from ..configs.loader import as_plain
-from ..data.augmentation import AugmentationConfig
-from ..data.fingerprints import Fingerprints, fingerprints_of
-from ..data.loader import WindowLoader
+from ..data.loading.augmentation import AugmentationConfig
+from ..data.loading.loader import WindowLoader
+from ..data.loading.window_source import validation_windows
+from ..data.loading.windows import WindowConfig
 from ..data.records import Record, Skipped
 from ..data.sources import SourceConfig, load_all
-from ..data.splits import split_validation
-from ..data.window_source import validation_windows
-from ..data.windows import WindowConfig
+from ..data.splitting.fingerprints import Fingerprints, fingerprints_of
+from ..data.splitting.splits import split_validation
 from ..eval.report import to_json
 from ..foundation.contract import InputContract
 from ..foundation.model import SeismicConfig, SeismicModel

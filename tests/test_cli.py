@@ -14,7 +14,7 @@ import seisfm
 import typer
 from seisfm.cli import app, main
 from seisfm.configs.loader import CONFIG_FOLDER
-from seisfm.data.seisbench_format import SeisBenchDataset
+from seisfm.data.formats.seisbench_format import SeisBenchDataset
 
 SEISFM = typer.main.get_command(app)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..velocity import VelocityModel
+from ..earth.velocity import VelocityModel
 from .instrument import Instrument, random_instrument
 from .noise import NoiseSpectrum, random_noise_spectrum
 

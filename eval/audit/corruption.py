@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ...data.formats.seisbench_columns import utc_seconds, utc_text
 from ...data.records import Arrival, Record
-from ...data.seisbench_columns import utc_seconds, utc_text
 from .run import AuditResult
 
 Corrupt = Callable[[Record, np.random.Generator], Record | None]

@@ -42,8 +42,9 @@ def example_figure(record: Record, finding: Finding) -> Figure:
     waveform, rate_hz = _thinned(record.waveform, record.sampling_rate_hz)
     figure = window_figure(waveform, record.component_names, rate_hz, picks_s=labels, title=title)
     if np.isfinite(finding.at_s):
-        marks = {"marker": "v", "color": "black", "markersize": 9, "clip_on": False}
-        figure.axes[0].plot(finding.at_s, 1.0, transform=figure.axes[0].get_xaxis_transform(), **marks)
+        top = figure.axes[0]
+        place = top.get_xaxis_transform()
+        top.plot(finding.at_s, 1.0, "v", color="black", ms=9, clip_on=False, transform=place)
     _name_phases(figure.axes[0], labels, record.duration_s)
     # An arrival outside of the record must be seen to be outside.
     times = [time for of_phase in labels.values() for time in of_phase if np.isfinite(time)]

@@ -38,10 +38,11 @@ def phase_order(look: Look) -> Fault | None:
 
 def repeated_label(look: Look) -> Fault | None:
     """The same phase of the same event listed twice."""
-    (found, times), *_ = Counter((a.phase, a.event) for a in look.record.arrivals).most_common(1) or [((), 0)]
-    if times < 2:
-        return None
-    return Fault(f"{found[0]} of event {found[1]} is listed {times} times", times, "1")
+    counts = Counter((arrival.phase, arrival.event) for arrival in look.record.arrivals)
+    for (phase, event), times in counts.items():
+        if times > 1:
+            return Fault(f"{phase} of event {event} is listed {times} times", times, "1")
+    return None
 
 
 def label_outside(look: Look) -> Fault | None:

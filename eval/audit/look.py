@@ -9,7 +9,7 @@ from scipy.signal import butter, sosfilt
 
 from ...data.records import PHASE_FAMILY, Arrival, Record
 from .config import AuditConfig
-from .runs import is_coarse, repeated
+from .runs import is_coarse, repeated, runs
 
 VERTICAL = ("Z", "U", "3")
 QUIET_POWER = 1e-4
@@ -39,13 +39,16 @@ class Look:
     def flat(self) -> np.ndarray:
         """Which samples repeat one value for long, bool `(component, sample)`: nobody recorded them.
 
-        None of a component that has few levels, such as a quiet one of a coarse digitizer.
+        A quiet component of a coarse digitizer repeats its values often: there, one or two stretches of four
+        times the length count, and none of many.
         """
         least = max(round(self.config.flat_s * self.record.sampling_rate_hz), 10)
         found = np.zeros(self.observed.shape, dtype=bool)
         for row, trace in enumerate(self.record.waveform):
             flat = repeated(trace, self.observed[row], least)
-            if flat.any() and (not self.live[row] or not is_coarse(trace[self.observed[row] & ~flat])):
+            begins, ends = runs(flat)
+            rare = 0 < len(begins) <= 2 and (ends - begins).max() >= 4 * least
+            if rare or not self.live[row] or not is_coarse(trace[self.observed[row] & ~flat]):
                 found[row] = flat
         return found
 
@@ -65,7 +68,7 @@ class Look:
         corners = (min(self.config.band_hz[0], 0.5 * high_hz), high_hz)
         sections = butter(2, corners, "bandpass", fs=rate_hz, output="sos")
         filtered = np.zeros(self.record.waveform.shape)
-        for row in np.flatnonzero(self.live & self.recorded.any(axis=1)):
+        for row in np.flatnonzero(self.live & self.recorded.any(axis=1)).tolist():
             trace = self._bridged(row)
             filtered[row] = sosfilt(sections, trace - trace[0])
         filtered[~self.recorded] = 0.0
@@ -118,7 +121,7 @@ class Look:
         rises = {}
         for phase, rows in (("P", vertical or all_rows), ("S", horizontal or all_rows)):
             power = np.square(self.motion[rows]).sum(axis=0)
-            seen = self.recorded[rows].any(axis=0)
+            seen = np.asarray(self.recorded[rows].any(axis=0))
             for span_s in (after_s, self.config.lasting_s):
                 rate_hz = self.record.sampling_rate_hz
                 rises[phase, span_s] = power_rise_db(power, seen, rate_hz, before_s, span_s)

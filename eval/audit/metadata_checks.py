@@ -7,9 +7,9 @@ from numbers import Real
 
 import numpy as np
 
-from ...data.coincidence import distance_km as great_circle_km
+from ...data.formats.seisbench_columns import utc_seconds
 from ...data.records import Record
-from ...data.seisbench_columns import utc_seconds
+from ...data.splitting.coincidence import distance_km as great_circle_km
 from .finding import Fault
 from .look import Look
 from .physics import p_time_band_s, s_minus_p_band_s

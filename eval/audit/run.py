@@ -104,8 +104,8 @@ def audit_record(
         if check.look is not None and (fault := check.look(look)) is not None:
             found.append(finding_of(check.name, record.record_id, fault, config))
     row = row_of(look)
-    if AMPLITUDE not in config.ignore and (fault := amplitude_fault(look, row)) is not None:
-        found.append(finding_of(AMPLITUDE, record.record_id, fault, config))
+    if AMPLITUDE not in config.ignore and (size := amplitude_fault(look, row)) is not None:
+        found.append(finding_of(AMPLITUDE, record.record_id, size, config))
     return row | {"position": position}, found
 
 

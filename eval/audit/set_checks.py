@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import least_squares
 
-from ...data.coincidence import covered_by, overlapping_records, same_origins, unique_origins
 from ...data.record_facts import RecordFacts
+from ...data.splitting.coincidence import covered_by, overlapping_records, same_origins, unique_origins
 from .config import AuditConfig
 from .finding import Fault
 

@@ -105,8 +105,8 @@ def spike(look: Look) -> Fault | None:
     """One or two samples that stand alone, far above everything within half a second of them."""
     reach = max(round(0.5 * look.record.sampling_rate_hz), 10)
     for row in np.flatnonzero(look.live):
-        trace = np.where(look.observed[row], look.record.waveform[row], np.float32(0.0))
-        ratio, place = _loneliest(trace, look.observed[row], reach)
+        trace = np.where(look.recorded[row], look.record.waveform[row], np.float32(0.0))
+        ratio, place = _loneliest(trace, look.recorded[row], reach)
         if ratio > look.config.spike_ratio:
             at_s = place / look.record.sampling_rate_hz
             name = look.record.component_names[row]

@@ -5,7 +5,7 @@ import obspy
 import pytest
 from seisfm.catalog.archive_run import pick_archive
 from seisfm.catalog.picker import Picker, PickerConfig
-from seisfm.data.archive import Archive
+from seisfm.data.continuous.archive import Archive
 
 
 def write_sds(stream: obspy.Stream, root) -> None:

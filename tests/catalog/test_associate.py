@@ -11,8 +11,8 @@ from seisfm.catalog.origins import azimuthal_gap_deg
 from seisfm.catalog.pick_table import PickTable
 from seisfm.catalog.projection import LocalProjection
 from seisfm.catalog.quakeml import picks_from_obspy
-from seisfm.data.examples import uh_reference_event, uh_stations
-from seisfm.data.velocity import VelocityModel
+from seisfm.data.continuous.examples import uh_reference_event, uh_stations
+from seisfm.data.earth.velocity import VelocityModel
 
 LAYERS = VelocityModel((-1.0, 1.0, 3.0, 8.0), (3.3, 4.6, 6.0, 6.8), (1.85, 2.6, 3.4, 3.9))
 HOMOGENEOUS = VelocityModel((0.0,), (6.0,), (3.46,))

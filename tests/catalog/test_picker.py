@@ -8,8 +8,8 @@ import pytest
 import torch
 from seisfm.catalog.pick_measures import amplitude_and_snr
 from seisfm.catalog.picker import Picker, PickerConfig, fingerprint
-from seisfm.data.examples import uh_archive
-from seisfm.data.streams import stream_to_records
+from seisfm.data.continuous.examples import uh_archive
+from seisfm.data.continuous.streams import stream_to_records
 from torch import nn
 
 TRUE_S = {"P": [30.0, 75.5], "S": [33.0, 81.25]}

@@ -3,8 +3,8 @@
 import pandas as pd
 import pytest
 from seisfm.catalog.report import record_section
-from seisfm.data.archive import Archive
-from seisfm.data.velocity import VelocityModel
+from seisfm.data.continuous.archive import Archive
+from seisfm.data.earth.velocity import VelocityModel
 
 STATIONS = pd.DataFrame(
     {

@@ -14,8 +14,8 @@ from seisfm.catalog.pick_formats import read_picks
 from seisfm.catalog.projection import LocalProjection
 from seisfm.catalog.run import CatalogConfig, run_catalog
 from seisfm.configs.loader import CONFIG_FOLDER, load_config
-from seisfm.data.examples import uh_archive, uh_reference_event, uh_stations
-from seisfm.data.velocity import VelocityModel
+from seisfm.data.continuous.examples import uh_archive, uh_reference_event, uh_stations
+from seisfm.data.earth.velocity import VelocityModel
 
 DATA = Path(os.environ.get("SEISFM_DATA", CONFIG_FOLDER.parent.parent / "shared" / "data"))
 ICELAND = DATA / "iceland_continuous"

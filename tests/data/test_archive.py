@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import obspy
 import pytest
-from seisfm.data.archive import Archive, StationDay, read_waveforms
+from seisfm.data.continuous.archive import Archive, StationDay, read_waveforms
 
 MIDNIGHT = obspy.UTCDateTime(2021, 1, 1)
 REAL_DATA = Path(os.environ.get("SEISFM_DATA", Path(__file__).parents[2] / ".." / "shared" / "data"))

@@ -9,9 +9,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from seisfm.configs.loader import build_config
-from seisfm.data.augmentation import AugmentationConfig, Augmenter
 from seisfm.data.batch import WaveformBatch
-from seisfm.data.distortions import (
+from seisfm.data.loading.augmentation import AugmentationConfig, Augmenter
+from seisfm.data.loading.distortions import (
     Augmentation,
     Clipping,
     ComponentDropout,
@@ -21,13 +21,13 @@ from seisfm.data.distortions import (
     Resampling,
     Spikes,
 )
-from seisfm.data.mixing import ColouredNoise, RealNoise
+from seisfm.data.loading.mixing import ColouredNoise, RealNoise
+from seisfm.data.loading.stacking import Stacking
+from seisfm.data.loading.window_labels import EVENT_LABELS
+from seisfm.data.loading.window_random import WindowRandom, window_keys
+from seisfm.data.loading.window_source import WindowSource
+from seisfm.data.loading.windows import WindowConfig
 from seisfm.data.records import Arrival, Record
-from seisfm.data.stacking import Stacking
-from seisfm.data.window_labels import EVENT_LABELS
-from seisfm.data.window_random import WindowRandom, window_keys
-from seisfm.data.window_source import WindowSource
-from seisfm.data.windows import WindowConfig
 
 RATE_HZ = 100.0
 FIELDS = [entry.name for entry in dataclasses.fields(AugmentationConfig)]

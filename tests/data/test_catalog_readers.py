@@ -7,7 +7,7 @@ import obspy
 import pandas as pd
 import pytest
 from obspy.core import event as quakeml
-from seisfm.data.tables import read_events, read_picks
+from seisfm.data.formats.tables import read_events, read_picks
 
 REAL_DATA = Path(os.environ.get("SEISFM_DATA", Path(__file__).parents[2] / ".." / "shared" / "data"))
 

@@ -5,8 +5,8 @@ import obspy
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from seisfm.data.component_names import instrument_of_channel, name_components, split_channel
-from seisfm.data.streams import stream_to_records
+from seisfm.data.continuous.component_names import instrument_of_channel, name_components, split_channel
+from seisfm.data.continuous.streams import stream_to_records
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,9 @@ import pickle
 import h5py
 import numpy as np
 import pytest
-from seisfm.data.diting import DiTing
+from seisfm.data.formats.diting import DiTing
 from seisfm.data.records import event_keys
-from seisfm.data.splits import split_by_event
+from seisfm.data.splitting.splits import split_by_event
 
 COLUMNS = (
     "part,key,ev_id,mag_type,evmag,net,sta_id,dis,baz,st_mag,p_pick,p_clarity,p_motion,s_pick,P_residual"

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from obspy.core.event.header import EventType
 from seisfm.data.event_types import EVENT_TYPE_WORDS, EVENT_TYPES, event_type, with_event_type
+from seisfm.data.formats.seisbench_format import SeisBenchDataset, write_seisbench
 from seisfm.data.records import Record
-from seisfm.data.seisbench_format import SeisBenchDataset, write_seisbench
 
 
 def test_every_word_of_every_source_is_one_of_our_classes_or_open():

@@ -2,8 +2,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from seisfm.data.fingerprints import FINGERPRINTS, fingerprints_of, read_fingerprints, write_fingerprints
 from seisfm.data.records import Record
+from seisfm.data.splitting.fingerprints import (
+    FINGERPRINTS,
+    fingerprints_of,
+    read_fingerprints,
+    write_fingerprints,
+)
 
 
 def make_record(name, seed=0):

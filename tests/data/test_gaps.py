@@ -4,8 +4,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from seisfm.data.gaps import bridged, constant_runs
-from seisfm.data.streams import stream_to_records
+from seisfm.data.continuous.gaps import bridged, constant_runs
+from seisfm.data.continuous.streams import stream_to_records
 
 
 @settings(max_examples=200, deadline=None)

@@ -2,7 +2,7 @@ import numpy as np
 import obspy
 import pytest
 from obspy.core.inventory import Channel, Inventory, Network, Response, Station
-from seisfm.data.inventory import ChannelBook
+from seisfm.data.continuous.inventory import ChannelBook
 from seisfm.data.records import Record
 
 CHANGE = obspy.UTCDateTime("2021-06-01")

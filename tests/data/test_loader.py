@@ -9,11 +9,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from seisfm.data.augmentation import AugmentationConfig
-from seisfm.data.loader import WindowLoader
+from seisfm.data.loading.augmentation import AugmentationConfig
+from seisfm.data.loading.loader import WindowLoader
+from seisfm.data.loading.sampler import SamplerState, WindowSampler
+from seisfm.data.loading.windows import WindowConfig
 from seisfm.data.records import Arrival, Record
-from seisfm.data.sampler import SamplerState, WindowSampler
-from seisfm.data.windows import WindowConfig
 
 WINDOWS = WindowConfig(window_s=4.0, margin_s=0.5)
 
@@ -206,9 +206,9 @@ def test_closing_ends_the_background_thread():
 def test_a_process_ends_well_with_the_iterator_still_open():
     script = (
         "import numpy as np\n"
-        "from seisfm.data.loader import WindowLoader\n"
+        "from seisfm.data.loading.loader import WindowLoader\n"
         "from seisfm.data.records import Record\n"
-        "from seisfm.data.windows import WindowConfig\n"
+        "from seisfm.data.loading.windows import WindowConfig\n"
         "r = Record(record_id='r', waveform=np.zeros((1, 9000), 'f4'), component_names=('Z',),\n"
         "           sampling_rate_hz=100.0)\n"
         "batches = WindowLoader([r] * 64, WindowConfig(), None, 64, 0).batches()\n"

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from seisfm.data.phasenet_npz import read_phasenet_npz
+from seisfm.data.formats.phasenet_npz import read_phasenet_npz
 
 REAL_DATA = Path(os.environ.get("SEISFM_DATA", Path(__file__).parents[2] / ".." / "shared" / "data"))
 

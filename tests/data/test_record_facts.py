@@ -2,14 +2,14 @@ import dataclasses
 
 import numpy as np
 import pytest
-from seisfm.data.coincidence import distance_km
 from seisfm.data.corpus import shards
 from seisfm.data.corpus.convert import write_corpus
 from seisfm.data.corpus.corpus import Corpus
+from seisfm.data.formats.seisbench_format import SeisBenchDataset, write_seisbench
 from seisfm.data.record_facts import NUMBERS, TEXTS, RecordFacts, record_facts
 from seisfm.data.records import Record, Subset, waveform_hash
-from seisfm.data.seisbench_format import SeisBenchDataset, write_seisbench
 from seisfm.data.sources import JoinedRecords
+from seisfm.data.splitting.coincidence import distance_km
 from seisfm.data.synthesis import SynthesisConfig, synthesize_records
 
 ORIGIN = {

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from seisfm.data.records import Arrival, Record, Subset, station_ids
-from seisfm.data.splits import split_by_event, split_validation
+from seisfm.data.splitting.splits import split_by_event, split_validation
 
 
 def make_record(record_id="r", **fields) -> Record:

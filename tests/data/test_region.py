@@ -2,11 +2,11 @@ import numpy as np
 import obspy
 import pandas as pd
 import pytest
-from seisfm.data.archive import Archive
-from seisfm.data.region import RegionConfig, make_region_records
-from seisfm.data.region_noise import NoiseConfig, noise_records
-from seisfm.data.window_source import WindowSource
-from seisfm.data.windows import WindowConfig
+from seisfm.data.continuous.archive import Archive
+from seisfm.data.loading.window_source import WindowSource
+from seisfm.data.loading.windows import WindowConfig
+from seisfm.data.region.noise import NoiseConfig, noise_records
+from seisfm.data.region.records import RegionConfig, make_region_records
 
 START = pd.Timestamp("2022-03-04T05:00:00Z")
 RATE_HZ = 50.0

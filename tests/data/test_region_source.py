@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from seisfm.cli import app
-from seisfm.data.archive import Archive
+from seisfm.data.continuous.archive import Archive
 from seisfm.data.corpus.corpus import Corpus
-from seisfm.data.region import RegionConfig
-from seisfm.data.region_noise import NoiseConfig
-from seisfm.data.region_source import RegionFiles, iterate_region
+from seisfm.data.formats.tables import read_events, read_picks
+from seisfm.data.region.noise import NoiseConfig
+from seisfm.data.region.records import RegionConfig
+from seisfm.data.region.source import RegionFiles, iterate_region
 from seisfm.data.sources import SourceConfig, load_records
-from seisfm.data.split_sides import SplitConfig
+from seisfm.data.splitting.split_sides import SplitConfig
 from seisfm.data.synthesis import SynthesisConfig, synthesize_archive
-from seisfm.data.tables import read_events, read_picks
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "archive_to_training_set.py"
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from seisfm.data.resampling import (
+from seisfm.data.instruments.resampling import (
     native_span,
     rate_ratio,
     resample,

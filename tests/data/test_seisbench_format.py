@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from seisfm.data.formats.seisbench_columns import utc_seconds, utc_text
+from seisfm.data.formats.seisbench_format import SeisBenchDataset, write_seisbench
 from seisfm.data.records import Arrival, Record
-from seisfm.data.seisbench_columns import utc_seconds, utc_text
-from seisfm.data.seisbench_format import SeisBenchDataset, write_seisbench
 
 REAL_DATA = Path(os.environ.get("SEISFM_DATA", Path(__file__).parents[2] / ".." / "shared" / "data"))
 CHILE = REAL_DATA / "chile_seisbench" / "chunkeddummydataset"

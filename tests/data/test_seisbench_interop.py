@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 import torch
 from seisfm.data.batch import WaveformBatch
+from seisfm.data.formats.seisbench_format import SeisBenchDataset, write_seisbench
 from seisfm.data.records import Arrival, Record
-from seisfm.data.seisbench_format import SeisBenchDataset, write_seisbench
 from seisfm.data.synthesis import SynthesisConfig, synthesize_records
 from seisfm.heads.targets import detection_targets, phase_targets
 

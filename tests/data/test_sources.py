@@ -4,13 +4,13 @@ import numpy as np
 import obspy
 import pytest
 from seisfm.data.corpus.convert import write_corpus
+from seisfm.data.formats.seisbench_format import SeisBenchDataset, write_seisbench
+from seisfm.data.loading.sampler import record_weights
 from seisfm.data.record_table import record_table
 from seisfm.data.records import Record, Subset, event_keys
-from seisfm.data.sampler import record_weights
-from seisfm.data.seisbench_format import SeisBenchDataset, write_seisbench
 from seisfm.data.sources import JoinedRecords, SourceConfig, load_all, load_records
-from seisfm.data.split_sides import SplitConfig
-from seisfm.data.splits import split_by_event
+from seisfm.data.splitting.split_sides import SplitConfig
+from seisfm.data.splitting.splits import split_by_event
 from seisfm.data.synthesis import SynthesisConfig, synthesize_records
 
 

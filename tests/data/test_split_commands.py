@@ -10,11 +10,11 @@ import pytest
 from seisfm.cli import app
 from seisfm.data.corpus.convert import write_corpus
 from seisfm.data.corpus.shards import CorpusConfig
-from seisfm.data.fingerprints import fingerprints_of, write_fingerprints
+from seisfm.data.formats.seisbench_format import write_seisbench
 from seisfm.data.records import Subset
-from seisfm.data.seisbench_format import write_seisbench
 from seisfm.data.sources import SourceConfig, load_records, open_records
-from seisfm.data.split_sides import SplitConfig
+from seisfm.data.splitting.fingerprints import fingerprints_of, write_fingerprints
+from seisfm.data.splitting.split_sides import SplitConfig
 from seisfm.data.synthesis import SynthesisConfig, synthesize_records
 
 REAL = Path(os.environ.get("SEISFM_DATA", Path(__file__).parents[3] / "shared" / "data"))

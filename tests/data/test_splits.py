@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from seisfm.configs.loader import build_config
 from seisfm.data.record_facts import RecordFacts, record_facts
 from seisfm.data.records import Record
-from seisfm.data.split_sides import LinkConfig, SplitConfig
-from seisfm.data.splits import UNASSIGNED, assign_sides, split_records
+from seisfm.data.splitting.split_sides import LinkConfig, SplitConfig
+from seisfm.data.splitting.splits import UNASSIGNED, assign_sides, split_records
 
 HALVES = {"train": 0.5, "test": 0.5}
 DAY_S = 86400.0

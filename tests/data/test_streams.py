@@ -3,7 +3,7 @@ import obspy
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from seisfm.data.streams import stream_to_records
+from seisfm.data.continuous.streams import stream_to_records
 
 START = obspy.UTCDateTime("2020-02-29T12:00:00")
 

@@ -6,9 +6,9 @@ import numpy as np
 import obspy
 import pytest
 from obspy.clients.filesystem.sds import Client
+from seisfm.data.earth.velocity import VelocityModel
 from seisfm.data.synthesis import SynthesisConfig, synthesize_archive
 from seisfm.data.synthesis.archive_files import write_day_files
-from seisfm.data.velocity import VelocityModel
 
 START = obspy.UTCDateTime(2020, 1, 1)
 

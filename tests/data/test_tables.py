@@ -6,8 +6,8 @@ import obspy
 import pandas as pd
 import pytest
 from obspy.core import event as quakeml
-from seisfm.data.catalogs.columns import EVENT_COLUMNS, PICK_COLUMNS
-from seisfm.data.tables import (
+from seisfm.data.formats.catalogs.columns import EVENT_COLUMNS, PICK_COLUMNS
+from seisfm.data.formats.tables import (
     STATION_COLUMNS,
     read_events,
     read_picks,

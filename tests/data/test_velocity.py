@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from obspy.taup import TauPyModel
-from seisfm.data.velocity import TravelTimeTable, VelocityModel
+from seisfm.data.earth.velocity import TravelTimeTable, VelocityModel
 
 DATA = Path(os.environ.get("SEISFM_DATA", Path(__file__).parents[2] / "../shared/data"))
 TWO_LAYERS = VelocityModel((0.0, 10.0), (5.0, 8.0), (2.9, 4.6))

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from seisfm.data.window_random import WindowRandom, shared_key, window_keys
+from seisfm.data.loading.window_random import WindowRandom, shared_key, window_keys
 
 # Everything here is seeded: a p-value is a fixed number, not a matter of luck. Below this one it would be a
 # fault of the generator.

@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from seisfm.data.corpus.convert import write_corpus
 from seisfm.data.corpus.shards import CorpusConfig
-from seisfm.data.harmonization import HarmonizationConfig
-from seisfm.data.phasenet_npz import read_phasenet_npz
+from seisfm.data.formats.phasenet_npz import read_phasenet_npz
+from seisfm.data.instruments.harmonization import HarmonizationConfig
+from seisfm.data.loading.window_random import WindowRandom, window_keys
+from seisfm.data.loading.window_source import WindowSource, fixed_windows
+from seisfm.data.loading.windows import WindowConfig
 from seisfm.data.records import Arrival, Record, Subset
 from seisfm.data.sources import JoinedRecords
-from seisfm.data.window_random import WindowRandom, window_keys
-from seisfm.data.window_source import WindowSource, fixed_windows
-from seisfm.data.windows import WindowConfig
 
 REAL_DATA = Path(os.environ.get("SEISFM_DATA", Path(__file__).parents[2] / ".." / "shared" / "data"))
 

@@ -1,8 +1,8 @@
 import dataclasses
 
 import numpy as np
-from seisfm.data.fingerprints import fingerprints_of, read_fingerprints, write_fingerprints
 from seisfm.data.records import Record
+from seisfm.data.splitting.fingerprints import fingerprints_of, read_fingerprints, write_fingerprints
 from seisfm.eval.leakage import LeakageConfig, leakage_report, leaking_records
 
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 from seisfm.configs.loader import load_config
 from seisfm.data.batch import WaveformBatch
-from seisfm.data.phasenet_npz import read_phasenet_npz
+from seisfm.data.formats.phasenet_npz import read_phasenet_npz
 from seisfm.data.records import Arrival, Record
-from seisfm.data.splits import split_by_event
+from seisfm.data.splitting.splits import split_by_event
 from seisfm.eval.model_picker import ModelPicker, run_picker
 from seisfm.eval.picking_protocol import PickingProtocolConfig, evaluate_picking
 from seisfm.eval.score_figures import threshold_figure

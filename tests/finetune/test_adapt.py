@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import torch
 from seisfm.configs.loader import build_config, load_config
-from seisfm.data.seisbench_format import SeisBenchDataset
+from seisfm.data.formats.seisbench_format import SeisBenchDataset
 from seisfm.data.synthesis import SynthesisConfig
 from seisfm.data.synthesis.archive import synthesize_archive
 from seisfm.finetune.adapt import AdaptConfig, adapt, region_split

@@ -13,8 +13,8 @@ import torch
 import yaml
 from safetensors.torch import load_file, save_file
 from seisfm.configs.loader import CONFIG_FOLDER, build_config, load_config
-from seisfm.data.fingerprints import fingerprints_of, read_fingerprints, write_fingerprints
 from seisfm.data.sources import load_all
+from seisfm.data.splitting.fingerprints import fingerprints_of, read_fingerprints, write_fingerprints
 from seisfm.eval.leakage import leakage_report
 from seisfm.finetune.__main__ import main
 from seisfm.finetune.run import FinetuneConfig, finetune

@@ -13,8 +13,8 @@ import torch
 from safetensors.torch import load_file
 from seisfm.configs import loader
 from seisfm.configs.loader import build_config, load_config
+from seisfm.data.formats.seisbench_format import write_seisbench
 from seisfm.data.records import Record
-from seisfm.data.seisbench_format import write_seisbench
 from seisfm.foundation.model import SIZES, SeismicModel
 from seisfm.pretrain.__main__ import main
 from seisfm.pretrain.run import PretrainConfig, pretrain

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from seisfm.cli import app
 from seisfm.data.corpus.corpus import Corpus
-from seisfm.data.seisbench_format import SeisBenchDataset, write_seisbench
+from seisfm.data.formats.seisbench_format import SeisBenchDataset, write_seisbench
 
 REAL_DATA = Path(os.environ.get("SEISFM_DATA", Path(__file__).parents[3] / ".." / "shared" / "data"))
 

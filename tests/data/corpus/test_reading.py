@@ -12,11 +12,11 @@ import pytest
 from seisfm.data.corpus.convert import write_corpus
 from seisfm.data.corpus.corpus import Corpus
 from seisfm.data.corpus.shards import CorpusConfig
+from seisfm.data.loading.window_source import WindowSource
+from seisfm.data.loading.windows import WindowConfig
 from seisfm.data.record_table import RecordTable
 from seisfm.data.records import Subset, event_keys, waveform_hash
-from seisfm.data.splits import split_by_event
-from seisfm.data.window_source import WindowSource
-from seisfm.data.windows import WindowConfig
+from seisfm.data.splitting.splits import split_by_event
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """From a corpus to SeisBench's format and back to a corpus nothing is lost."""
 
 from seisfm.data.corpus.convert import write_corpus
-from seisfm.data.seisbench_format import SeisBenchDataset, write_seisbench
+from seisfm.data.formats.seisbench_format import SeisBenchDataset, write_seisbench
 
 
 def test_corpus_to_seisbench_and_back(kinds, assert_same_record, tmp_path):

@@ -16,8 +16,8 @@ import pytest
 from seisfm.data.corpus.convert import convert_to_corpus, write_corpus
 from seisfm.data.corpus.corpus import Corpus
 from seisfm.data.corpus.shards import CorpusConfig
+from seisfm.data.formats.seisbench_format import SeisBenchDataset, write_seisbench
 from seisfm.data.records import Record, Skipped
-from seisfm.data.seisbench_format import SeisBenchDataset, write_seisbench
 
 TEN = CorpusConfig(records_per_shard=10)
 
@@ -96,7 +96,7 @@ def test_workers_are_sent_what_lies_in_memory(source, whole, tmp_path):
 DEADLY = """
 import os, signal, sys
 from seisfm.data.corpus.convert import convert_to_corpus
-from seisfm.data.seisbench_format import SeisBenchDataset
+from seisfm.data.formats.seisbench_format import SeisBenchDataset
 
 class Deadly(SeisBenchDataset):
     def __getitem__(self, index):
@@ -125,7 +125,7 @@ import sys, time
 from collections.abc import Sequence
 from seisfm.data.corpus.convert import convert_to_corpus
 from seisfm.data.corpus.shards import CorpusConfig
-from seisfm.data.seisbench_format import SeisBenchDataset
+from seisfm.data.formats.seisbench_format import SeisBenchDataset
 
 class Slow(SeisBenchDataset):
     def __getitem__(self, index):

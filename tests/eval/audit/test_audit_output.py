@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from seisfm.cli import app
-from seisfm.data.exclusion import leave_out
+from seisfm.data.formats.seisbench_format import write_seisbench
 from seisfm.data.records import Arrival, Record, Skipped
-from seisfm.data.seisbench_format import write_seisbench
+from seisfm.data.splitting.exclusion import leave_out
 from seisfm.eval.audit.page import write_page
+from seisfm.eval.audit.registry import CHECKS
 from seisfm.eval.audit.run import audit
 from seisfm.eval.audit.tables import check_table, summary, write_tables
 
@@ -112,3 +113,9 @@ def test_the_command(records: list[Record], tmp_path: Path, capsys: pytest.Captu
     assert status == 0 and "0 errors" in printed
     status, _, error = command(capsys, f"data check {data} --out {out} typo=1")
     assert status == 1 and "unknown key ['typo']" in error
+
+
+def test_the_page_about_it_names_every_check_with_its_severity() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "audit.md").read_text(encoding="utf-8")
+    missing = [c.name for c in CHECKS.values() if f"| `{c.name}` | {c.severity} | {c.meaning} |" not in text]
+    assert not missing

@@ -232,3 +232,9 @@ def test_attenuation_falls_with_distance_and_grows_with_magnitude() -> None:
     values = [expected_log_amplitude(m, r, "m/s") for m in (-1.0, 1.0, 3.0, 5.0) for r in (5.0, 50.0)]
     assert all(near > far for near, far in zip(values[::2], values[1::2], strict=True))
     assert values[::2] == sorted(values[::2])
+
+
+def test_the_filled_head_of_a_coarse_record_is_found(new_record: Callable) -> None:
+    coarse = np.rint(new_record().waveform / np.float32(3e-7) * 0.5).astype(np.float32)
+    coarse[:, :500] = 7.0
+    assert "filled_gap" in checks_found(new_record(unit="counts", waveform=coarse))

@@ -1,0 +1,1 @@
+"""Continuous waveforms: files, archives, streams and their stations."""

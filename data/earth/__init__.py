@@ -1,0 +1,1 @@
+"""Velocity models, rays and travel times."""

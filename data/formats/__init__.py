@@ -1,0 +1,1 @@
+"""Files of waveforms with labels, picks and events, whatever format they came in."""

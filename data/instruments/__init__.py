@@ -1,0 +1,1 @@
+"""What instruments do to the ground's motion, and undoing it: response, orientation, rate."""

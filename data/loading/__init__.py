@@ -1,0 +1,1 @@
+"""From records to batches: windows, augmentation, and the loader."""

@@ -1,0 +1,1 @@
+"""A network's own archive and catalog as labelled records."""

@@ -1,0 +1,1 @@
+"""Which records train and which test, and what a model has seen."""
