@@ -29,7 +29,7 @@ row = load_dataset("path/to/this/folder", split="train")[0]
 DECODE = {
     "float32": 'waveform = np.frombuffer(row["waveform"], "<f4").reshape(len(row["component_names"]), -1)',
     "int32": 'counts = np.frombuffer(row["waveform"], "<i4").reshape(len(row["component_names"]), -1)\n'
-    "waveform = np.where(counts == -2**31, np.nan, counts)",
+    "waveform = np.where(counts == -(2**31), np.nan, counts)",
     "float32_zstd": 'num_bytes = 4 * len(row["component_names"]) * row["num_samples"]\n'
     'raw = pa.Codec("zstd").decompress(row["waveform"], num_bytes)\n'
     'waveform = np.frombuffer(raw, "<f4").reshape(len(row["component_names"]), -1)',
@@ -38,7 +38,7 @@ DECODE = {
     'zigzag = np.frombuffer(raw, "u1").reshape(4, -1).T.copy().view("<u4")\n'
     'difference = ((zigzag >> 1) ^ -(zigzag & 1)).view("<i4").reshape(len(row["component_names"]), -1)\n'
     "counts = difference.cumsum(axis=1, dtype=np.int32)\n"
-    "waveform = np.where(counts == -2**31, np.nan, counts)",
+    "waveform = np.where(counts == -(2**31), np.nan, counts)",
 }
 
 
