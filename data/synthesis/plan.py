@@ -18,8 +18,9 @@ BRANCHES = ("P", "Pg", "Pn", "PmP", "S", "Sg", "Sn", "SmS")
 class Media:
     """Layered crusts: `(record, layer)`, padded with layers of no thickness at infinite depth.
 
-    top_km: depth of each layer's top, the first −infinity for the air side; vp_km_s, vs_km_s.
-    moho: int64 `(record,)`, the layer below the Moho.
+    top_km: depth of each layer's top, the first −infinity for the air side; vp_km_s, vs_km_s. Depth 0 is the
+        ground about the stations, also under an ocean or a glacier; padding is as fast as the last layer.
+    moho: int64 `(record,)`, the layer below the Moho, −1 where there is none.
     s_quality_1hz, quality_exponent, quality_ratio: `(record,)`, QS = s_quality_1hz f^exponent, QP = ratio QS.
     """
 
@@ -39,7 +40,8 @@ class Sources:
     kind: int64, position in `data.event_types.EVENT_TYPES` of what the record shows.
     magnitude (Mw), stress_drop_pa, depth_km, latitude_deg, longitude_deg.
     mechanism_deg: `(record, 3)` strike, dip, rake; NaN for sources without a double couple.
-    double_couple, isotropic, clvd: weights of the moment tensor's parts, isotropic negative for implosions.
+    double_couple, isotropic, clvd: weights of the moment tensor's parts, isotropic negative for implosions;
+        all three 0 where nothing shakes (noise).
     delays_s, weights: `(record, pulse)`, sub-events or shots; the first at 0; weights sum to 1, padded with 0.
     emergence_s: `(record,)`, rise time of sources that have no sharp onset (surface events), 0 for others.
     """
@@ -75,8 +77,11 @@ class Geometry:
 class Waves:
     """Rays from source to station, `(record, branch)` in the order of `BRANCHES`, NaN where one does not exist.
 
+    travel_time_s: float64. The others are float32.
     motion: `(record, branch, 3)`, ground displacement of Z up, N, E per unit of far-field level, radiation,
-        free surface and branch strength included.
+        free surface and branch strength included. Where the first arrival is one of the named branches, its
+        motion stands at P (or S) and is 0 at the name, so that the sum over branches holds each ray once.
+        0 where a branch does not exist.
     takeoff_deg: at the source, 0 is down. incidence_deg: at the station, 0 is vertical.
     """
 
@@ -85,3 +90,15 @@ class Waves:
     takeoff_deg: Tensor
     incidence_deg: Tensor
     ray_parameter_s_km: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Splitting:
+    """What slight anisotropy below a station does to S, all `(record,)`.
+
+    fast_azimuth_deg: direction of the faster horizontal motion, clockwise from north. delay_s: how much later
+    the motion across it comes, 0 where the ground is isotropic.
+    """
+
+    fast_azimuth_deg: Tensor
+    delay_s: Tensor
