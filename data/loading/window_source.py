@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -13,6 +14,7 @@ from ..batch import WaveformBatch
 from ..instruments.harmonization import HarmonizationConfig, Harmonizer
 from ..record_table import RecordTable, record_table
 from ..records import Record, instrument_of, waveform_of
+from .endless import MakesWindows, PartedWindows, leaves_of
 from .window_random import WindowRandom
 from .windows import WindowConfig, cut_windows, start_samples
 
@@ -23,6 +25,7 @@ class WindowSource:
     harmonization: what is made of the native values that records hold, in every window.
     records: any sequence. One that has a `record_table()` is not read to place and label its windows, and one
         with a `waveform(position, first, last)` is read without making records, and no more than the window.
+        One that `MakesWindows` makes those of training without a record.
     """
 
     def __init__(self, records: Sequence[Record], harmonization: HarmonizationConfig | None = None):
@@ -33,12 +36,15 @@ class WindowSource:
         self.records = records
         self.harmonizer = Harmonizer(harmonization or HarmonizationConfig())
         self._table = record_table(records)
+        self._parts = self._parted(records)
 
     def __len__(self) -> int:
         return len(self.records)
 
     def cut(self, positions: np.ndarray, random: WindowRandom, windows: WindowConfig) -> WaveformBatch:
         """A window at a random place of each record of `positions` (int64), on the CPU."""
+        if self._parts is not None:
+            return self._parts.cut(positions, random, replace(windows, harmonization=self.harmonizer.config))
         draws = random.uniform64("window", 2).cpu().numpy()
         return self._cut(
             positions, windows, lambda table, places: start_samples(table, places, windows, draws)
@@ -67,6 +73,19 @@ class WindowSource:
             return start_samples(table, places, windows, draws)
 
         return self._cut(positions, windows, starts)
+
+    def _parted(self, records: Sequence[Record]) -> PartedWindows | None:
+        """The ways to windows of a sequence of which a part makes them itself; None where all are cut."""
+        leaves, leaf, place = leaves_of(records)
+        if not any(isinstance(part, MakesWindows) for part in leaves):
+            return None
+        config = self.harmonizer.config
+        # A part of which nothing was chosen is never asked, and may be empty.
+        cutters = [
+            None if isinstance(part, MakesWindows) or not len(part) else WindowSource(part, config)
+            for part in leaves
+        ]
+        return PartedWindows(leaves, leaf, place, cutters)
 
     def _cut(
         self,
