@@ -36,11 +36,13 @@ class PretrainConfig:
     size, architecture: a named size of `SeismicConfig`, and what is to differ from it.
     sources: the records; labels are not learned from. `validation_fraction` of the events is held out, and
         `validation_windows` fixed windows of those are scored at every checkpoint.
+    noise: sources of records without arrivals, mixed into the training windows.
     seed: of the first weights, the split, the order of the data and the held-out windows and masks.
     """
 
     output_dir: str
     sources: tuple[SourceConfig, ...]
+    noise: tuple[SourceConfig, ...] = ()
     size: str = "tiny"
     architecture: dict[str, Any] = field(default_factory=dict)
     contract: InputContract = field(default_factory=InputContract)
@@ -82,6 +84,8 @@ def pretrain(config: PretrainConfig, *, resume: bool = True) -> PretrainResult:
     """
     process = this_process()
     records, skipped = load_all(config.sources)
+    noise, skipped_noise = load_all(config.noise) if config.noise else ([], [])
+    skipped = [*skipped, *skipped_noise]
     sides = split_validation(records, config.validation_fraction, config.seed)
     objective = make_objective(config)
     held_out = _held_out(sides["validation"], config)
@@ -94,6 +98,7 @@ def pretrain(config: PretrainConfig, *, resume: bool = True) -> PretrainResult:
         config.seed,
         rank=process.process_index,
         world_size=process.num_processes,
+        noise_records=noise,
         device=process.device,
     )
     result = train(
@@ -122,7 +127,7 @@ def pretrain(config: PretrainConfig, *, resume: bool = True) -> PretrainResult:
         "num_processes": process.num_processes,
     }
     if process.is_main_process:
-        _save(objective.model, config, metrics, skipped, fingerprints_of(sides))
+        _save(objective.model, config, metrics, skipped, fingerprints_of({**sides, "noise": noise}))
     process.wait_for_everyone()
     return PretrainResult(output_dir=Path(config.output_dir), metrics=metrics, training=result)
 

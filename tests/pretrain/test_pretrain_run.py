@@ -15,6 +15,7 @@ from seisfm.configs import loader
 from seisfm.configs.loader import build_config, load_config
 from seisfm.data.formats.seisbench_format import write_seisbench
 from seisfm.data.records import Record
+from seisfm.data.splitting.fingerprints import read_fingerprints
 from seisfm.foundation.model import SIZES, SeismicModel
 from seisfm.pretrain.__main__ import main
 from seisfm.pretrain.run import PretrainConfig, pretrain
@@ -248,3 +249,15 @@ def test_wrong_use_is_status_2_and_a_failure_status_1_in_one_line(tmp_path, caps
     assert main([str(file)]) == 1
     message = capsys.readouterr().err
     assert message.startswith("error: no data at") and message.count("\n") == 1
+
+
+def test_noise_is_mixed_in_and_remembered(dataset, tmp_path):
+    own = settings(dataset, tmp_path / "noisy", max_steps=12)
+    own["noise"] = [{"kind": "seisbench", "path": str(dataset)}]
+    own["augmentation"] = {"real_noise": {"probability": 1.0, "snr_db": [0.0, 1.0]}}
+    noisy = pretrain(build_config(PretrainConfig, own))
+    quiet = pretrain(build_config(PretrainConfig, own | {"output_dir": str(tmp_path / "quiet"), "noise": []}))
+    weights = [load_file(run.output_dir / "model.safetensors") for run in (noisy, quiet)]
+    assert any(not torch.equal(tensor, weights[1][name]) for name, tensor in weights[0].items())
+    assert "noise" in read_fingerprints(noisy.output_dir).stage
+    assert "noise" not in read_fingerprints(quiet.output_dir).stage
