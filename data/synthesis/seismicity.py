@@ -55,8 +55,8 @@ class SeismicityConfig:
         check_ranges(self, "depth_km", "working_hours", lowest=0.0)
         if self.aftershock_share + self.swarm_share + self.blast_share > 1.0:
             raise ValueError(
-                "aftershock_share, swarm_share and blast_share must leave room for background: they sum to 1 at "
-                f"most, found {self.aftershock_share}, {self.swarm_share}, {self.blast_share}"
+                "aftershock_share, swarm_share and blast_share must leave room for background: their sum is "
+                f"1 at most, found {self.aftershock_share}, {self.swarm_share}, {self.blast_share}"
             )
         if self.magnitude is not None:
             check_ranges(self, "magnitude")
