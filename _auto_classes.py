@@ -18,8 +18,9 @@ from types import ModuleType
 _PACKAGE = __name__.rpartition(".")[0]
 _AUTO_CONFIG = "transformers.models.auto.configuration_auto"
 _AUTO_MODEL = "transformers.models.auto.modeling_auto"
-_ENCODER = f"{_PACKAGE}.foundation.model"
-_WATCHED = (_AUTO_CONFIG, _AUTO_MODEL, _ENCODER)
+_OURS = (f"{_PACKAGE}.foundation.", f"{_PACKAGE}.heads.")
+_loading: set[str] = set()
+"""Watched modules that are half-way through their own import."""
 
 
 def register_when_needed() -> None:
@@ -31,14 +32,16 @@ def register_when_needed() -> None:
 
 
 def _register_if_ready() -> None:
-    """Import the model classes, which register themselves, unless one is half-way through its own import.
+    """Import the model classes, which register themselves, once nothing that they need is half imported.
 
-    In that case the same question is asked again when the half-imported module is done: it is watched too.
+    Until then the same question is asked again whenever a watched module is done.
     """
-    for name, last_definition in ((_AUTO_MODEL, "AutoModel"), (_ENCODER, "SeismicModel")):
-        if name in sys.modules and not hasattr(sys.modules[name], last_definition):
-            return
-    import_module(f"{_PACKAGE}.heads.task_model")
+    if not _loading and _AUTO_CONFIG in sys.modules:
+        import_module(f"{_PACKAGE}.heads.task_model")
+
+
+def _is_watched(name: str) -> bool:
+    return name in (_AUTO_CONFIG, _AUTO_MODEL) or name.startswith(_OURS)
 
 
 class _Watcher(MetaPathFinder):
@@ -50,7 +53,7 @@ class _Watcher(MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if fullname not in _WATCHED or self._searching:
+        if not _is_watched(fullname) or self._searching:
             return None
         self._searching = True
         try:
@@ -76,5 +79,9 @@ class _RegisteringLoader(Loader):
         module.__loader__ = self._loader
         if module.__spec__ is not None:
             module.__spec__.loader = self._loader
-        self._loader.exec_module(module)
+        _loading.add(module.__name__)
+        try:
+            self._loader.exec_module(module)
+        finally:
+            _loading.discard(module.__name__)
         _register_if_ready()

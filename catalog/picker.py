@@ -18,8 +18,8 @@ from ..data.batch import COMPONENT_SLOTS
 from ..data.continuous.streams import stream_to_records
 from ..data.records import Record, Skipped
 from ..eval.peaks import PeakPicks, pick_peaks
+from ..foundation.backbones import Backbone
 from ..foundation.contract import InputContract
-from ..foundation.model import SeismicModel
 from ..heads.task_model import load_model
 from .curves import CURVES, curves_as_traces, find_detections, no_detections
 from .pick_measures import amplitude_and_snr
@@ -277,10 +277,10 @@ def _evaluating(model: nn.Module) -> Iterator[torch.device]:
         model.train(was_training)
 
 
-def _encoder(model: nn.Module) -> SeismicModel:
-    encoder = next((module for module in model.modules() if isinstance(module, SeismicModel)), None)
+def _encoder(model: nn.Module) -> Backbone:
+    encoder = next((module for module in model.modules() if isinstance(module, Backbone)), None)
     if encoder is None:
-        raise ValueError(f"a picker needs a task model around a SeismicModel, found {type(model).__name__}")
+        raise ValueError(f"a picker needs a task model around a backbone, found {type(model).__name__}")
     return encoder
 
 

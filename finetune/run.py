@@ -15,8 +15,8 @@ from ..data.sources import SourceConfig, load_all
 from ..data.splitting.fingerprints import Fingerprints, fingerprints_of
 from ..data.splitting.splits import split_validation
 from ..eval.report import to_json
+from ..foundation.backbones import BACKBONES, backbone_config
 from ..foundation.contract import InputContract
-from ..foundation.model import SeismicConfig
 from ..foundation.processes import this_process
 from ..foundation.run_folder import replacing_folder, write_papers
 from ..foundation.training import TrainingConfig
@@ -36,8 +36,9 @@ class FinetuneConfig:
         are held out. The best weights are those of the lowest validation loss.
     noise: sources of records without arrivals, mixed into the training windows.
     base, revision: a pretrained encoder or a task model, folder or hub id. Without one the model starts from
-        random weights, with the encoder that `size`, `architecture` and `contract` describe. A run on another
-        base than its checkpoints' is refused, also where the base's files changed under the same name.
+        random weights, as `backbone` (encoder or unet), `size`, `architecture` and `contract` describe. A run
+        on another base than its checkpoints' is refused, also where the base's files changed under the same
+        name.
     heads: settings by head; `{}` for a head's defaults. loss_weights: of each in the sum.
     seed: of new weights, the split, the order of the data and the validation windows.
     """
@@ -48,6 +49,7 @@ class FinetuneConfig:
     noise: tuple[SourceConfig, ...] = ()
     base: str | None = None
     revision: str | None = None
+    backbone: str = "encoder"
     size: str = "tiny"
     architecture: dict[str, Any] = field(default_factory=dict)
     contract: InputContract = field(default_factory=InputContract)
@@ -72,6 +74,8 @@ class FinetuneConfig:
             raise ValueError(
                 f"method {self.method.kind} trains a part of a pretrained model: give it as base, or use full"
             )
+        if self.backbone not in BACKBONES:
+            raise ValueError(f"unknown backbone {self.backbone!r}: the backbones are {sorted(BACKBONES)}")
         if self.base is not None and (self.architecture or self.contract != InputContract()):
             raise ValueError(
                 "architecture and contract describe a new encoder, but the base brings its own: "
@@ -151,7 +155,7 @@ def learned_records(records: LabelledRecords, base: ModelFolder | None) -> Finge
 def _start(config: FinetuneConfig) -> StartingModel:
     if config.base is not None:
         return model_on_base(config.base, config.heads, config.loss_weights, config.seed, config.revision)
-    encoder = SeismicConfig.of_size(config.size, config.contract, **config.architecture)
+    encoder = backbone_config(config.backbone, config.size, config.contract, config.architecture)
     return new_model(encoder, config.heads, config.loss_weights, config.seed)
 
 

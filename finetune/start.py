@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
+from ..foundation.backbones import BackboneConfig, is_backbone, saved_backbone_config
 from ..foundation.contract import InputContract
-from ..foundation.model import SeismicConfig
 from ..heads.model_folder import ModelError, ModelFolder
 from ..heads.task_model import SeismicTaskConfig, SeismicTaskModel, encoder_weights, task_config
 
@@ -35,7 +35,7 @@ class StartingModel:
 
 
 def new_model(
-    encoder: SeismicConfig, heads: Heads, loss_weights: Mapping[str, float], seed: int
+    encoder: BackboneConfig, heads: Heads, loss_weights: Mapping[str, float], seed: int
 ) -> StartingModel:
     """A model with random weights that depend on the seed alone."""
     torch.manual_seed(seed)
@@ -68,16 +68,16 @@ def model_on_base(
     return StartingModel(SeismicTaskModel.with_weights(config, weights, folder.source), folder, inherited)
 
 
-def _base_config(folder: ModelFolder) -> tuple[SeismicConfig, dict[str, Any]]:
+def _base_config(folder: ModelFolder) -> tuple[BackboneConfig, dict[str, Any]]:
     """The encoder's configuration and the settings of the heads of a base."""
     if folder.is_adapter:
         raise ModelError(f"the base {folder.source} is an adapter: merge it into a model first")
     settings = folder.settings()
-    if settings.get("model_type") != SeismicConfig.model_type:
+    if not is_backbone(settings):
         config = task_config(folder)
         return config.encoder, config.heads  # type: ignore[return-value]
     InputContract.from_dict(settings.get("input_contract"), source=folder.source)
     try:
-        return SeismicConfig(**settings), {}
+        return saved_backbone_config(settings), {}
     except (ValueError, TypeError) as error:
         raise ModelError(f"{folder.source}: config.json does not describe an encoder ({error})") from error

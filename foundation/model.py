@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from huggingface_hub.dataclasses import strict
 from torch import Tensor, nn
-from torch.nn import functional as F
 from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
 from transformers import initialization as init
 from transformers.utils import ModelOutput
@@ -19,6 +18,7 @@ from ..data.instruments.resampling import rate_ratio
 from .contract import InputContract, PreparedInput
 from .encoder import Encoder
 from .stem import STRIDES, ChannelNorm, Stem
+from .token_grid import TokenGrid
 
 SIZES: dict[str, dict[str, Any]] = {
     "tiny": {
@@ -158,7 +158,7 @@ def init_module(module: nn.Module, std: float) -> None:
         init.normal_(module.weight, mean=0.0, std=std)
     elif isinstance(module, nn.Conv1d | nn.Conv2d):
         init.kaiming_normal_(module.weight, nonlinearity="relu")
-    elif isinstance(module, nn.RMSNorm | ChannelNorm | nn.LayerNorm):
+    elif isinstance(module, nn.RMSNorm | ChannelNorm | nn.LayerNorm | nn.GroupNorm):
         init.ones_(module.weight)
     elif isinstance(module, GainPooling):
         init.normal_(module.query, mean=0.0, std=std)
@@ -242,15 +242,9 @@ class SeismicModel(PreTrainedModel):
 
     def encode(self, prepared: PreparedInput, hidden: Tensor | None = None) -> SeismicFeatures:
         """Features of what the contract has made ready."""
-        size = self.config.token_samples
-        padding = -prepared.num_samples % size
-        waveform = F.pad(prepared.waveform, (0, padding)).to(self.dtype)
-        observed = F.pad(prepared.observed, (0, padding))
-        tokens, skips = self.stem(waveform, observed)
-        sample_observed = observed.any(dim=1)
-        token_observed = sample_observed.unflatten(-1, (-1, size)).any(dim=-1)
-        index = torch.arange(tokens.shape[1], device=tokens.device, dtype=torch.float32)
-        time_s = ((index + 0.5) * size / self.contract.model_rate_hz).expand(tokens.shape[0], -1)
+        grid = TokenGrid.of(prepared, self.config.token_samples, self.contract.model_rate_hz, self.dtype)
+        tokens, skips = self.stem(grid.waveform, grid.observed)
+        time_s, token_observed = grid.token_time_s, grid.token_observed
         if hidden is not None:
             tokens, time_s, token_observed = (
                 _visible(part, hidden) for part in (tokens, time_s, token_observed)
@@ -261,7 +255,7 @@ class SeismicModel(PreTrainedModel):
             token_time_s=time_s,
             token_observed=token_observed,
             skips=skips,
-            sample_observed=sample_observed,
+            sample_observed=grid.sample_observed,
             pooled=self.pooling(tokens, token_observed, prepared),
             log_gain=prepared.log_gain,
             num_samples=prepared.num_samples,

@@ -48,12 +48,30 @@ def blur_downsample(features: Tensor) -> Tensor:
     return F.conv1d(features, kernel.expand(channels, 1, 5), stride=2, padding=2, groups=channels)
 
 
+def double_rate(features: Tensor) -> Tensor:
+    """Twice the samples of `(window, channel, sample)`, linearly between them.
+
+    Sample i lands on sample 2i, as down-sampling keeps every second sample. `F.interpolate` would shift
+    everything by a quarter of a sample at each doubling.
+    """
+    following = torch.cat((features[..., 1:], features[..., -1:]), dim=-1)
+    return torch.stack((features, (features + following) / 2), dim=-1).flatten(-2)
+
+
+def component_views(waveform: Tensor, observed: Tensor) -> Tensor:
+    """What a network sees of each component, `(window, 3 · component, sample)`.
+
+    Its normalized value, an asinh-compressed copy (a P onset is often a thousand times smaller than the S
+    that set the scale), and a flag where it is missing, whose weights are the learned embedding of "missing".
+    """
+    compressed = torch.asinh(waveform * COMPRESSION) / 3
+    return torch.cat((waveform.clamp(-10, 10), compressed, (~observed).to(waveform.dtype)), dim=1)
+
+
 class Stem(nn.Module):
     """Waveforms `(window, component, sample)` to tokens, by way of full, half and quarter rate.
 
-    Each component enters as its normalized value, an asinh-compressed copy (a P onset is often a thousand
-    times smaller than the S that set the scale), and a flag where it is missing, whose weights are the
-    learned embedding of "missing". No norm sees more than one sample in time.
+    Each component enters in the views of `component_views`. No norm sees more than one sample in time.
     """
 
     def __init__(
@@ -71,9 +89,7 @@ class Stem(nn.Module):
 
     def forward(self, waveform: Tensor, observed: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Tokens `(window, token, dim)` and skips `(window, channel, sample)` at the rates of `STRIDES`."""
-        compressed = torch.asinh(waveform * COMPRESSION) / 3
-        inputs = torch.cat((waveform.clamp(-10, 10), compressed, (~observed).to(waveform.dtype)), dim=1)
-        full = F.gelu(self.full_rate(inputs))
+        full = F.gelu(self.full_rate(component_views(waveform, observed)))
         half = self.half_refine(F.gelu(self.half_rate(blur_downsample(full))))
         quarter = self.quarter_refine(F.gelu(self.quarter_rate(blur_downsample(half))))
         patches = rearrange(

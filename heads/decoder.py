@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-import torch
 from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..foundation.model import FeatureSpec, SeismicFeatures
-from ..foundation.stem import ChannelNorm
-
-
-def double_rate(features: Tensor) -> Tensor:
-    """Twice the samples of `(window, channel, sample)`, linearly between them.
-
-    Sample i lands on sample 2i, as the stem's down-sampling keeps every second sample. `F.interpolate` would
-    shift everything by a quarter of a sample at each doubling.
-    """
-    following = torch.cat((features[..., 1:], features[..., -1:]), dim=-1)
-    return torch.stack((features, (features + following) / 2), dim=-1).flatten(-2)
+from ..foundation.stem import ChannelNorm, double_rate
 
 
 class Merge(nn.Module):

@@ -15,8 +15,10 @@ from transformers.configuration_utils import SubConfigSpec
 
 from ..configs.loader import as_plain
 from ..data.batch import WaveformBatch
+from ..foundation.backbones import BackboneConfig, is_backbone, make_backbone
 from ..foundation.contract import InputContract
-from ..foundation.model import SeismicConfig, SeismicFeatures, SeismicModel, init_module
+from ..foundation.model import SeismicConfig, SeismicFeatures, init_module
+from ..foundation.unet import UNetConfig
 from .adapters import check_base, find_base, put_adapter
 from .base import Head
 from .model_folder import ModelError, ModelFolder, check_weights
@@ -27,16 +29,16 @@ from .registry import head_config, make_head
 class SeismicTaskConfig(PreTrainedConfig):
     """An encoder's configuration and the heads on top of it.
 
-    encoder: a `SeismicConfig`, with the input contract in it.
+    encoder: that of a backbone (`BACKBONES`), with the input contract in it.
     heads: settings of each head, by its name in `HEADS`.
     loss_weights: of each head in the sum that is trained; 1 where not named.
     base_sha256: of an adapter, the fingerprint of the weights that it was trained on top of.
     """
 
     model_type = "seisfm_task"
-    sub_configs_defaults = {"encoder": SubConfigSpec(config_class=SeismicConfig)}  # noqa: RUF012
+    sub_configs_defaults = {"encoder": SubConfigSpec(config_class=AutoConfig, model_type="seisfm")}  # noqa: RUF012
 
-    encoder: dict | SeismicConfig | None = None
+    encoder: dict | SeismicConfig | UNetConfig | None = None
     heads: dict | None = None
     loss_weights: dict | None = None
     base_sha256: str | None = None
@@ -44,7 +46,7 @@ class SeismicTaskConfig(PreTrainedConfig):
     def __post_init__(self, **kwargs: Any) -> None:
         """Fill in what each head takes by default, so that a saved model says all of it.
 
-        Raises ValueError for a head or a setting that does not exist.
+        Raises ValueError for a head, a setting or a backbone that does not exist.
         """
         self.heads = {
             name: as_plain(dataclasses.asdict(head_config(name, settings or {})))
@@ -55,6 +57,8 @@ class SeismicTaskConfig(PreTrainedConfig):
         if strange:
             raise ValueError(f"loss_weights name {strange}, the model's heads are {sorted(self.heads)}")
         super().__post_init__(**kwargs)
+        if not isinstance(self.encoder, BackboneConfig):
+            raise ValueError(f"the encoder must be a backbone of seisfm, found {self.encoder.model_type!r}")
 
     def contract(self) -> InputContract:
         """The input contract. Raises ContractError where there is none."""
@@ -81,7 +85,7 @@ class SeismicTaskModel(PreTrainedModel):
         super().__init__(config)
         if not config.heads:
             raise ValueError("a task model needs one head or more, found none: name some in `heads`")
-        self.encoder = SeismicModel(config.encoder)  # type: ignore[arg-type]
+        self.encoder = make_backbone(config.encoder)  # type: ignore[arg-type]
         spec = self.encoder.feature_spec
         self.heads = nn.ModuleDict(
             {name: make_head(name, settings, spec) for name, settings in config.heads.items()}
@@ -176,7 +180,7 @@ def task_config(folder: ModelFolder) -> SeismicTaskConfig:
     settings = folder.settings()
     kind = settings.get("model_type")
     if kind != SeismicTaskConfig.model_type:
-        hint = "an encoder has no heads yet: fine-tune it" if kind == SeismicConfig.model_type else "not ours"
+        hint = "an encoder has no heads yet: fine-tune it" if is_backbone(settings) else "not ours"
         raise ModelError(f"{folder.source} must be a model of type seisfm_task, found {kind!r} ({hint})")
     InputContract.from_dict(settings.get("encoder", {}).get("input_contract"), source=folder.source)
     try:
@@ -188,7 +192,7 @@ def task_config(folder: ModelFolder) -> SeismicTaskConfig:
 def encoder_weights(folder: ModelFolder) -> dict[str, Tensor]:
     """The encoder's weights out of a pretrained encoder or a task model, named as in a task model."""
     weights = folder.weights()
-    if folder.settings().get("model_type") == SeismicConfig.model_type:
+    if is_backbone(folder.settings()):
         return {f"encoder.{name}": tensor for name, tensor in weights.items()}
     return {name: tensor for name, tensor in weights.items() if name.startswith("encoder.")}
 

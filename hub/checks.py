@@ -8,10 +8,10 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
+from transformers import AutoModel
 
 from ..data.batch import WaveformBatch
 from ..foundation.contract import InputContract
-from ..foundation.model import SeismicModel
 from ..heads.model_folder import ModelFolder, check_weights
 from ..heads.task_model import load_model
 from .facts import read_facts, weight_files
@@ -100,7 +100,7 @@ def open_model(folder: Path) -> nn.Module:
     files = ModelFolder(folder, str(folder))
     if files.is_adapter or "encoder" in files.settings():
         return load_model(folder)
-    model = SeismicModel.from_pretrained(folder, dtype=torch.float32)
+    model: nn.Module = AutoModel.from_pretrained(folder, dtype=torch.float32)
     check_weights(files.weights(), model.state_dict(), files.source)
     return model.eval()
 

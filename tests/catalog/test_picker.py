@@ -204,7 +204,7 @@ def test_the_window_must_fit_the_contract(onset_model):
 
 
 def test_a_model_without_an_encoder_is_refused():
-    with pytest.raises(ValueError, match="task model around a SeismicModel, found Linear"):
+    with pytest.raises(ValueError, match="task model around a backbone, found Linear"):
         Picker(nn.Linear(2, 2))
 
 

@@ -6,9 +6,10 @@ import shutil
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from seisfm.foundation.contract import ContractError
+from seisfm.foundation.contract import ContractError, InputContract
+from seisfm.foundation.unet import UNetConfig, UNetModel
 from seisfm.heads.model_folder import ModelError, ModelFolder
-from seisfm.heads.task_model import SeismicTaskModel, load_model
+from seisfm.heads.task_model import SeismicTaskConfig, SeismicTaskModel, load_model
 from transformers import AutoModel
 
 
@@ -172,3 +173,28 @@ def test_the_fingerprint_is_of_the_weights(saved, folder):
     (folder / "model.safetensors").unlink()
     with pytest.raises(FileNotFoundError, match=r"has no model\.safetensors"):
         ModelFolder.find(folder).sha256()
+
+
+def test_a_picker_around_a_unet_is_saved_and_loaded(batch_of, tmp_path):
+    torch.manual_seed(0)
+    config = SeismicTaskConfig(encoder=UNetConfig.of_size("tiny", InputContract()), heads={"picking": {}})
+    model = SeismicTaskModel(config).eval()
+    model.save_pretrained(tmp_path)
+    loaded = load_model(tmp_path)
+    assert isinstance(loaded.encoder, UNetModel)
+    batch = batch_of()
+    with torch.no_grad():
+        before, after = model(batch), loaded(batch)
+    assert torch.equal(before["picking"]["probability"], after["picking"]["probability"])
+
+
+def test_a_backbone_of_another_house_is_refused(tmp_path):
+    model = SeismicTaskModel(
+        SeismicTaskConfig(encoder=UNetConfig.of_size("tiny", InputContract()), heads={"picking": {}})
+    )
+    model.save_pretrained(tmp_path)
+    settings = json.loads((tmp_path / "config.json").read_text())
+    settings["encoder"]["model_type"] = "bert"
+    (tmp_path / "config.json").write_text(json.dumps(settings))
+    with pytest.raises(ModelError, match="must be a backbone of seisfm, found 'bert'"):
+        load_model(tmp_path)

@@ -1,0 +1,163 @@
+"""The U-Net backbone: 268 k parameters, saved to the bit, at home with any rate, length and component."""
+
+import json
+import math
+import subprocess
+import sys
+
+import pytest
+import torch
+from seisfm.data.batch import WaveformBatch
+from seisfm.foundation.backbones import BACKBONES, backbone_config, make_backbone, saved_backbone_config
+from seisfm.foundation.contract import ContractError, InputContract
+from seisfm.foundation.unet import UNetConfig, UNetModel
+from seisfm.heads.task_model import SeismicTaskConfig, SeismicTaskModel
+from torch import nn
+from transformers import AutoModel
+
+
+def new_unet() -> UNetModel:
+    torch.manual_seed(0)
+    return UNetModel(UNetConfig.of_size("tiny", InputContract())).eval()
+
+
+@pytest.fixture(scope="module")
+def model() -> UNetModel:
+    return new_unet()
+
+
+def make_batch(num_windows=2, duration_s=12.0, rate_hz=100.0, components="ZNE", seed=0) -> WaveformBatch:
+    generator = torch.Generator().manual_seed(seed)
+    shape = (num_windows, len(components), round(duration_s * rate_hz))
+    return WaveformBatch(
+        waveform=torch.randn(shape, generator=generator),
+        sampling_rate_hz=torch.full((num_windows,), rate_hz),
+        component_names=tuple(components),
+        unit=("counts",) * num_windows,
+    )
+
+
+def test_a_picker_around_it_has_about_as_many_parameters_as_phasenet():
+    # 268,443 in Zhu & Beroza's network as SeisBench rebuilt it.
+    config = SeismicTaskConfig(encoder=UNetConfig.of_size("tiny", InputContract()), heads={"picking": {}})
+    with torch.device("meta"):
+        picker = SeismicTaskModel(config)
+    assert sum(p.numel() for p in picker.parameters()) == 268_515
+
+
+def test_saved_and_loaded_gives_the_same_bits(model, tmp_path):
+    model.save_pretrained(tmp_path)
+    loaded = AutoModel.from_pretrained(tmp_path)
+    batch = make_batch()
+    with torch.no_grad():
+        before, after = model(batch), loaded(batch)
+    assert isinstance(loaded, UNetModel)
+    assert torch.equal(before.tokens, after.tokens) and torch.equal(before.pooled, after.pooled)
+    assert all(torch.equal(one, other) for one, other in zip(before.skips, after.skips, strict=True))
+    assert not list(loaded.buffers()), "running statistics would go astray when a frozen part is trained"
+
+
+@pytest.mark.parametrize(
+    ("duration_s", "rate_hz", "components"),
+    [(10, 100, "Z"), (300, 20, "ZNE"), (12.5, 500, "ZNEH"), (30, 62.5, "ZE"), (30.01, 100, "ZNE")],
+)
+def test_any_rate_length_and_components(model, duration_s, rate_hz, components):
+    with torch.no_grad():
+        features = model(make_batch(duration_s=duration_s, rate_hz=rate_hz, components=components))
+    num_tokens, spec = math.ceil(features.num_samples / 16), model.feature_spec
+    assert features.num_samples == math.ceil(round(duration_s * rate_hz) * 100 / rate_hz)
+    assert features.tokens.shape == (2, num_tokens, spec.dim)
+    assert features.token_time_s.shape == features.token_observed.shape == (2, num_tokens)
+    shapes = [tuple(skip.shape[1:]) for skip in features.skips]
+    expected = zip(spec.skip_channels, spec.skip_strides, strict=True)
+    assert shapes == [(channels, 16 * num_tokens // stride) for channels, stride in expected]
+    assert all(bool(part.isfinite().all()) for part in (features.tokens, features.pooled, *features.skips))
+
+
+def test_a_windows_answer_does_not_depend_on_its_company(model):
+    batch = make_batch(num_windows=5)
+    with torch.no_grad():
+        together = model(batch).tokens
+        alone = torch.cat([model(batch.select(torch.tensor([i]))).tokens for i in range(5)])
+    assert torch.allclose(together, alone, atol=1e-5)
+
+
+def test_the_scale_of_the_counts_moves_no_token(model):
+    batch = make_batch()
+    with torch.no_grad():
+        before, after = model(batch), model(batch.replace(waveform=batch.waveform * 1e4))
+    assert torch.allclose(before.tokens, after.tokens, atol=1e-4)
+    assert not torch.allclose(before.pooled, after.pooled, atol=1e-4)
+
+
+def test_a_token_sees_the_whole_of_a_30_s_window(model):
+    batch = make_batch(num_windows=1, duration_s=30.0)
+    changed = batch.waveform.clone()
+    changed[..., -20:] *= -1
+    with torch.no_grad():
+        moved = (model(batch).tokens - model(batch.replace(waveform=changed)).tokens).abs().amax(dim=-1)
+    assert bool((moved > 0).all())
+
+
+def test_every_parameter_learns():
+    picker = SeismicTaskModel(SeismicTaskConfig(encoder=new_unet().config, heads={"picking": {}}))
+    labels = {
+        "p_arrival_s": torch.tensor([[3.0], [4.0]]),
+        "s_arrival_s": torch.tensor([[6.0], [8.0]]),
+        "p_labelled": torch.ones(2, dtype=torch.bool),
+        "s_labelled": torch.ones(2, dtype=torch.bool),
+    }
+    loss, _ = picker.compute_loss(make_batch().replace(labels=labels))
+    loss.backward()
+    silent = [name for name, p in picker.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert all(name.startswith("encoder.pooling.") for name in silent), "no dense head asks the pooling"
+    assert not any(isinstance(module, nn.BatchNorm1d) for module in picker.modules())
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"channels": [8, 16]}, "a positive number for each of 6 levels"),
+        ({"kernel_size": 4}, "kernel_size must be odd, found 4"),
+    ],
+)
+def test_an_architecture_that_cannot_be_is_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        UNetConfig.of_size("tiny", InputContract(), **settings)
+
+
+def test_unknown_names_list_the_known_ones():
+    with pytest.raises(ValueError, match=r"unknown backbone 'lstm': the backbones are \['encoder', 'unet'\]"):
+        backbone_config("lstm", "tiny", InputContract(), {})
+    with pytest.raises(ValueError, match=r"unknown size 'huge' of a U-Net: the sizes are \['tiny'\]"):
+        backbone_config("unet", "huge", InputContract(), {})
+    with pytest.raises(ValueError, match=r"model_type must be one of .*'seisfm_unet'.*, found 'bert'"):
+        saved_backbone_config({"model_type": "bert"})
+
+
+def test_a_folder_without_a_contract_is_refused(model, tmp_path):
+    model.save_pretrained(tmp_path)
+    settings = json.loads((tmp_path / "config.json").read_text())
+    del settings["input_contract"]
+    (tmp_path / "config.json").write_text(json.dumps(settings))
+    with pytest.raises(ContractError, match="has no input_contract"):
+        AutoModel.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_every_backbone_gives_what_heads_need(name):
+    torch.manual_seed(0)
+    backbone = make_backbone(backbone_config(name, "tiny", InputContract(), {}))
+    features, spec = backbone(make_batch()), backbone.feature_spec
+    assert features.tokens.shape[-1] == features.pooled.shape[-1] == spec.dim
+    assert tuple(skip.shape[1] for skip in features.skips) == spec.skip_channels
+    assert features.sample_observed.shape[1] == features.tokens.shape[1] * spec.token_samples
+    assert saved_backbone_config(backbone.config.to_dict()).to_dict() == backbone.config.to_dict()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("module", ["foundation.unet", "foundation.backbones", "heads.decoder"])
+def test_any_module_may_come_first(module):
+    code = f"import seisfm.{module}; from transformers import AutoConfig; AutoConfig.for_model('seisfm_task')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
