@@ -253,7 +253,10 @@ def test_wrong_use_is_status_2_and_a_failure_status_1_in_one_line(tmp_path, caps
 
 def test_noise_is_mixed_in_and_remembered(dataset, tmp_path):
     own = settings(dataset, tmp_path / "noisy", max_steps=12)
-    own["noise"] = [{"kind": "seisbench", "path": str(dataset)}]
+    waveform = np.random.default_rng(5).standard_normal((3, 3000)).astype(np.float32)
+    record = Record(record_id="n", waveform=waveform, component_names=("Z", "N", "E"), sampling_rate_hz=100.0)
+    write_seisbench([record], tmp_path / "noise")
+    own["noise"] = [{"kind": "seisbench", "path": str(tmp_path / "noise")}]
     own["augmentation"] = {"real_noise": {"probability": 1.0, "snr_db": [0.0, 1.0]}}
     noisy = pretrain(build_config(PretrainConfig, own))
     quiet = pretrain(build_config(PretrainConfig, own | {"output_dir": str(tmp_path / "quiet"), "noise": []}))
