@@ -23,7 +23,7 @@ def log_uniform(random: WindowRandom, name: str, limits: Range, *shape: int) -> 
 
 
 def check_ranges(config: object, *names: str, lowest: float = -math.inf) -> None:
-    """Raise ValueError for a field that is no range (low, high) with low ≤ high, or reaches below `lowest`."""
+    """Raise ValueError for a field that is no range (low, high) with low ≤ high, or is below `lowest`."""
     for name in names:
         low, high = getattr(config, name)
         if not lowest <= low <= high:

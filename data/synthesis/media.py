@@ -129,7 +129,9 @@ def _velocities(
     depth_share = (top_km / below_km[:, None]).clamp(max=1.0) ** exponent
     scatter = config.vp_scatter * event.normal("medium/layer_vp", top_km.shape[1])
     vp_km_s = surface + (depth_share + scatter).clamp(0.0, 1.0) * (base - surface)
-    mantle = base if config.moho_km is None else uniform(event, "medium/mantle", config.mantle_vp_km_s)[:, None]
+    mantle = (
+        base if config.moho_km is None else uniform(event, "medium/mantle", config.mantle_vp_km_s)[:, None]
+    )
     crust = torch.arange(top_km.shape[1], device=event.device) < (num_layers - 1)[:, None]
     return torch.where(crust, vp_km_s, mantle).sort(dim=1).values
 
