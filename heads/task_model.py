@@ -57,8 +57,9 @@ class SeismicTaskConfig(PreTrainedConfig):
         if strange:
             raise ValueError(f"loss_weights name {strange}, the model's heads are {sorted(self.heads)}")
         super().__post_init__(**kwargs)
+        kind = getattr(self.encoder, "model_type", None)
         if not isinstance(self.encoder, BackboneConfig):
-            raise ValueError(f"the encoder must be a backbone of seisfm, found {self.encoder.model_type!r}")
+            raise ValueError(f"the encoder must be a backbone of seisfm, found {kind!r}")
 
     def contract(self) -> InputContract:
         """The input contract. Raises ContractError where there is none."""
