@@ -55,7 +55,7 @@ def geometry_between(
 ) -> Geometry:
     """The geometry of stations whose places `(record,)` are given: great circles on a sphere of 6371 km.
 
-    All but the elevation are float64.
+    Latitudes and longitudes are float64.
     """
     source = sources.latitude_deg.double().deg2rad()
     station = latitude_deg.double().deg2rad()
@@ -63,7 +63,7 @@ def geometry_between(
     # Haversines keep their precision for stations a few metres away.
     haversine = ((station - source) / 2).sin() ** 2 + source.cos() * station.cos() * (apart / 2).sin() ** 2
     return Geometry(
-        distance_km=2.0 * EARTH_RADIUS_KM * haversine.clamp(max=1.0).sqrt().asin(),
+        distance_km=2.0 * EARTH_RADIUS_KM * haversine.clamp(max=1.0).sqrt().asin().float(),
         azimuth_deg=_bearing_deg(source, station, apart),
         back_azimuth_deg=_bearing_deg(station, source, -apart),
         station_latitude_deg=latitude_deg.double(),
@@ -76,7 +76,7 @@ def _bearing_deg(here: Tensor, there: Tensor, apart: Tensor) -> Tensor:
     """Direction at one latitude to another, `apart` in longitude, clockwise from north, 0 to 360."""
     east = apart.sin() * there.cos()
     north = (there - here).sin() + 2.0 * here.sin() * there.cos() * (apart / 2).sin() ** 2
-    return torch.atan2(east, north).rad2deg() % 360.0
+    return torch.atan2(east, north).rad2deg().float() % 360.0
 
 
 def _destination(

@@ -62,9 +62,8 @@ def arrival_tuples(table: ArrivalTable, duration_s: float, event: int = 0) -> li
     columns = zip(table.time_s.tolist(), table.polarity.tolist(), table.impulsive.tolist(), strict=True)
     records = []
     for times_s, polarity, impulsive in columns:
-        inside = [
-            (time_s, name) for time_s, name in zip(times_s, BRANCHES, strict=True) if 0 <= time_s < duration_s
-        ]
+        named = zip(times_s, BRANCHES, strict=True)
+        inside = sorted((time_s, name) for time_s, name in named if 0 <= time_s < duration_s)
         records.append(
             tuple(
                 Arrival(
@@ -75,7 +74,7 @@ def arrival_tuples(table: ArrivalTable, duration_s: float, event: int = 0) -> li
                     evaluation="synthetic",
                     onset=None if impulsive else "emergent",
                 )
-                for time_s, name in sorted(inside, key=lambda arrival: arrival[0])
+                for time_s, name in inside
             )
         )
     return records

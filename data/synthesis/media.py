@@ -108,7 +108,7 @@ def draw_media(event: WindowRandom, config: MediaConfig) -> Media:
 
 
 def _layer_tops(event: WindowRandom, config: MediaConfig, below_km: Tensor, num_layers: Tensor) -> Tensor:
-    """Depths of the layers' tops without a cover, `(record, layer)`: 0, those inside, the deepest, infinity."""
+    """Depths of the layers' tops without a cover, `(record, layer)`: 0, inner ones, the deepest, infinity."""
     most = config.num_layers[1]
     place = torch.arange(most, device=event.device)
     used = place[: most - 2] < (num_layers - 2)[:, None]
@@ -129,11 +129,11 @@ def _velocities(
     depth_share = (top_km / below_km[:, None]).clamp(max=1.0) ** exponent
     scatter = config.vp_scatter * event.normal("medium/layer_vp", top_km.shape[1])
     vp_km_s = surface + (depth_share + scatter).clamp(0.0, 1.0) * (base - surface)
-    mantle = (
-        base if config.moho_km is None else uniform(event, "medium/mantle", config.mantle_vp_km_s)[:, None]
-    )
+    last = base
+    if config.moho_km is not None:
+        last = uniform(event, "medium/mantle", config.mantle_vp_km_s)[:, None]
     crust = torch.arange(top_km.shape[1], device=event.device) < (num_layers - 1)[:, None]
-    return torch.where(crust, vp_km_s, mantle).sort(dim=1).values
+    return torch.where(crust, vp_km_s, last).sort(dim=1).values
 
 
 def _covered(

@@ -1,4 +1,4 @@
-"""What is drawn for each synthetic record before any waveform is made: columns of tensors, one entry a record.
+"""What is drawn for each synthetic record before any waveform is made: tensors, one entry a record.
 
 A record is one station's view of one event. Everything is vectorized over records and lives on one device;
 `event` randomness is shared by the stations of an event, `station` randomness is each record's own.
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 BRANCHES = ("P", "Pg", "Pn", "PmP", "S", "Sg", "Sn", "SmS")
-"""Ray branches, in the order of the second dimension of `Waves`; P and S are the first arrival of each kind."""
+"""Ray branches, in the order of the second dimension of `Waves`; P and S are the first of each kind."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,11 +38,12 @@ class Sources:
     """What shakes. All `(record,)` unless said otherwise.
 
     kind: int64, position in `data.event_types.EVENT_TYPES` of what the record shows.
-    magnitude (Mw), stress_drop_pa, depth_km, latitude_deg, longitude_deg.
+    magnitude (Mw), stress_drop_pa, depth_km; latitude_deg, longitude_deg in float64.
     mechanism_deg: `(record, 3)` strike, dip, rake; NaN for sources without a double couple.
     double_couple, isotropic, clvd: weights of the moment tensor's parts, isotropic negative for implosions;
         all three 0 where nothing shakes (noise).
-    delays_s, weights: `(record, pulse)`, sub-events or shots; the first at 0; weights sum to 1, padded with 0.
+    delays_s, weights: `(record, pulse)`, sub-events or shots, the first at 0; weights sum to 1, padded with
+        0.
     emergence_s: `(record,)`, rise time of sources that have no sharp onset (surface events), 0 for others.
     """
 
@@ -63,7 +64,7 @@ class Sources:
 
 @dataclass(frozen=True, kw_only=True)
 class Geometry:
-    """Where the station stands as seen from the source, all `(record,)`."""
+    """Where the station stands as seen from the source, all `(record,)`; latitude and longitude float64."""
 
     distance_km: Tensor
     azimuth_deg: Tensor
@@ -75,7 +76,7 @@ class Geometry:
 
 @dataclass(frozen=True, kw_only=True)
 class Waves:
-    """Rays from source to station, `(record, branch)` in the order of `BRANCHES`, NaN where one does not exist.
+    """Rays from source to station, `(record, branch)` as in `BRANCHES`, NaN where one does not exist.
 
     travel_time_s: float64. The others are float32.
     motion: `(record, branch, 3)`, ground displacement of Z up, N, E per unit of far-field level, radiation,

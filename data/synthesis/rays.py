@@ -1,7 +1,7 @@
 """Exact rays in flat layers, every record in a crust of its own: direct, head waves, Moho reflections.
 
-The same geometry as `earth.velocity.VelocityModel`, vectorized over records, wave types and layers in float64.
-A flat Earth makes rays through the mantle late: less than 0.02 s within 50 km, 0.08 s for P at 150 km.
+The same geometry as `earth.velocity.VelocityModel`, in float64 over records, wave types and layers. A flat
+Earth makes rays through the mantle late: less than 0.02 s within 50 km, 0.08 s for P at 150 km.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def trace_rays(media: Media, depth_km: Tensor, geometry: Geometry) -> Rays:
 
 
 class _Paths:
-    """All records' ways through their layers: `(record, layer)` thicknesses, `(kind, record, layer)` velocities."""
+    """All records' ways through layers: thicknesses `(record, layer)`, velocities `(kind, record, layer)`."""
 
     def __init__(self, media: Media, source_km: Tensor, geometry: Geometry) -> None:
         self.source_km, self.station_km = source_km, -geometry.station_elevation_m.double() / 1000.0
@@ -84,7 +84,7 @@ class _Paths:
         return (torch.minimum(bottom_km[:, None], lower_km[..., None]) - below).clamp(min=0.0)
 
     def head_waves(self) -> _Branch:
-        """Along every interface `(kind, record, interface)`; none nearer than critical or under a faster layer.
+        """Along every interface `(kind, record, interface)`; none nearer than critical or below a faster one.
 
         Padding has none: it is as fast as the last layer, which its waves would have to cross.
         """

@@ -1,4 +1,4 @@
-"""How a source goes on after its first pulse: sub-events of large earthquakes, the shots of a quarry blast."""
+"""How a source goes on after its first pulse: sub-events of large earthquakes, shots of a quarry blast."""
 
 from __future__ import annotations
 
@@ -23,9 +23,8 @@ def subevents(event: WindowRandom, magnitude: Tensor) -> tuple[Tensor, Tensor]:
     chances = torch.special.gammaincc(place[None] + 1.0, larger[:, None])
     following = (event.uniform("rupture/count")[:, None] >= chances[:, :-1]).sum(dim=1)
     used = place <= following[:, None]
-    later = (
-        event.uniform("rupture/delays", MAX_SUBEVENTS - 1).where(used[:, 1:], torch.inf).sort(dim=1).values
-    )
+    later = event.uniform("rupture/delays", MAX_SUBEVENTS - 1).where(used[:, 1:], torch.inf)
+    later = later.sort(dim=1).values
     delays_s = 0.15 * 2.0 ** larger[:, None] * torch.cat([torch.zeros_like(later[:, :1]), later], dim=1)
     weights = uniform(event, "rupture/weights", (0.3, 1.2), MAX_SUBEVENTS)
     weights[:, 0] = 1.0

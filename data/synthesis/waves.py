@@ -97,9 +97,8 @@ def _strengths(station: WindowRandom, config: WavesConfig) -> Tensor:
 def _reflected_share(rays: Rays, media: Media, precritical: float) -> Tensor:
     """1, but less for Moho reflections nearer than critical, whose energy goes on into the mantle."""
     row = media.moho.clamp(min=0)[:, None]
-    mantle = torch.cat(
-        [media.vp_km_s.gather(1, row).expand(-1, 4), media.vs_km_s.gather(1, row).expand(-1, 4)], 1
-    )
+    mantle = torch.cat([media.vp_km_s.gather(1, row), media.vs_km_s.gather(1, row)], dim=1)
+    mantle = mantle.repeat_interleave(len(BRANCHES) // 2, dim=1)
     reflection = torch.tensor([name.endswith(("mP", "mS")) for name in BRANCHES], device=mantle.device)
     return torch.where(reflection & (rays.ray_parameter_s_km * mantle < 1.0), precritical, 1.0)
 
