@@ -22,7 +22,9 @@ def all_true(mask: Tensor) -> bool:
 def count_true(mask: Tensor) -> Tensor:
     """How many elements of the last dimension are true, float32 `(…, 1)`."""
     if mask.device.type == "cpu":
-        return torch.from_numpy(np.count_nonzero(mask.numpy(), axis=-1, keepdims=True).astype(np.float32))
+        # Half of the time of np.count_nonzero, which along an axis counts in 64 bits.
+        counts = mask.numpy().sum(axis=-1, keepdims=True, dtype=np.int32)
+        return torch.from_numpy(counts.astype(np.float32))
     return mask.sum(dim=-1, keepdim=True).float()
 
 
