@@ -1,8 +1,8 @@
 """What `loading.py` measures: each case goes through windows of the same records once, and counts them.
 
 Both loaders do the same work on a window of 30 s: a random place in a random record, mean removed, the three
-components divided by their joint standard deviation, Gaussian probabilities of P, S and noise (σ 0.1 s), and
-the interval from P to S + 1.4 (S − P). `differences` compares their results on the same windows.
+components divided by their joint standard deviation, Gaussian probabilities of P and S (σ 0.1 s), and the
+interval from P to S + 1.4 (S − P). `differences` compares their results on the same windows.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ WINDOW_SAMPLES = round(RATE_HZ * WINDOW_S)
 WINDOWS = WindowConfig(window_s=WINDOW_S, sampling_rate_hz=RATE_HZ, arrival_fraction=0.0)
 # The high-pass of our own models is switched off: SeisBench's pipeline has none.
 CONTRACT = InputContract(components=("Z", "N", "E"), highpass_hz=None)
+TIME_S = torch.arange(WINDOW_SAMPLES) / RATE_HZ
 PHASES = {"trace_P_arrival_sample": "P", "trace_S_arrival_sample": "S"}
 
 
@@ -50,12 +51,10 @@ class Case:
 
 
 def ready(batch: WaveformBatch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """What a network and its losses are given: waveforms, probabilities of P, S and noise, and detections."""
+    """What a network and its losses are given: waveforms, probabilities of P and S, and detections."""
     waveform = CONTRACT.prepare(batch).waveform
-    time_s = torch.arange(waveform.shape[-1]).expand(len(batch), -1) / RATE_HZ
-    phases = phase_targets(batch, time_s, SIGMA_S).target
-    phases = torch.cat([phases, 1 - phases.sum(dim=1, keepdim=True)], dim=1)
-    return waveform, phases, detection_targets(batch, time_s)[0]
+    time_s = TIME_S.expand(len(batch), -1)
+    return waveform, phase_targets(batch, time_s, SIGMA_S).target, detection_targets(batch, time_s)[0]
 
 
 def ours(data: Path, *, corpus: str, batch_size: int, prefetch: int) -> Epoch:
@@ -106,7 +105,9 @@ def seisbench_generator(data: Path, cache: str | None, start: int | None = None)
             generate.Normalize(demean_axis=-1),
             generate.Normalize(amp_norm_axis=(-2, -1), amp_norm_type="std"),
             generate.ChangeDtype(np.float32),
-            generate.ProbabilisticLabeller(label_columns=PHASES, sigma=SIGMA_S * RATE_HZ, dim=0),
+            generate.ProbabilisticLabeller(
+                label_columns=PHASES, noise_column=False, sigma=SIGMA_S * RATE_HZ, dim=0
+            ),
             generate.DetectionLabeller(*PHASES, key=("X", "detections")),
         ]
     )
