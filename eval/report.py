@@ -73,6 +73,12 @@ class Report:
             if paragraph.strip():
                 self._parts.append(f"<p>{html.escape(paragraph.strip())}</p>")
 
+    def folded(self, summary: str, text: str) -> None:
+        """Text that is shown when the reader opens it, such as the answer to a question above."""
+        self._parts.append(
+            f"<details><summary>{html.escape(summary)}</summary><p>{html.escape(text)}</p></details>"
+        )
+
     def table(self, table: pd.DataFrame, caption: str) -> None:
         """A table with its columns' names as heads; no index. Its numbers go to the JSON in full."""
         words = [not pd.api.types.is_numeric_dtype(table[name]) for name in table.columns]

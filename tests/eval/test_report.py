@@ -103,6 +103,13 @@ def test_a_map_without_events_is_still_a_map(tmp_path):
     assert "No events" in report.write(tmp_path / "empty.html").read_text()
 
 
+def test_an_answer_is_folded_away_and_escaped(tmp_path):
+    report = Report("x")
+    report.folded("The answer", "1 < 2")
+    page = report.write(tmp_path / "x.html").read_text()
+    assert "<details><summary>The answer</summary><p>1 &lt; 2</p></details>" in page
+
+
 def test_what_a_report_refuses(tmp_path):
     report = Report("x")
     with pytest.raises(ValueError, match="alt text"):
