@@ -27,6 +27,8 @@ class WavesConfig:
     head waves and of Moho reflections against the direct wave; moho_refraction: of Pn and Sn, relative to
     other head waves. precritical: of reflections nearer than critical, relative to those beyond.
     branches: whether later branches arrive at all; the first P and S always do.
+    spherical: whether times are corrected for the Earth's curvature (see `trace_rays`) or as in flat layers
+    and `VelocityModel`: at 50 km the difference is at most 0.04 s, at 150 km 0.2 s.
     isotropic_shear: standard deviation of the SV and SH that an explosion's surroundings radiate.
     split_share: of the stations on anisotropic ground. split_delay_s: uniform, between fast and slow S.
     """
@@ -37,6 +39,7 @@ class WavesConfig:
     reflection: Range = (0.1, 0.8)
     precritical: float = 0.12
     branches: bool = True
+    spherical: bool = True
     isotropic_shear: float = 0.25
     split_share: float = 0.5
     split_delay_s: Range = (0.0, 0.1)
@@ -56,7 +59,7 @@ def arriving_waves(
     A later branch is weaker by the cube of the ratio of travel times: its longer way spreads more and, along
     soft ground, is attenuated more.
     """
-    rays = trace_rays(media, sources.depth_km, geometry)
+    rays = trace_rays(media, sources.depth_km, geometry, config.spherical)
     time_s, first_s = rays.time_s, _of_first(rays.time_s)
     strength = _strengths(station, config) * (first_s / time_s) ** 3
     strength = strength * _reflected_share(rays, media, config.precritical)
