@@ -1,0 +1,186 @@
+"""Train pickers on synthetic earthquakes, leave out one ingredient after the other, score all on real ones.
+
+    python examples/transfer_study.py study/transfer.yaml
+    python examples/transfer_study.py study/transfer.yaml --arms full "no disturbances" output_dir=runs/mine
+    python examples/transfer_study.py study/transfer.yaml --model runs/picker     # score a model that exists
+
+Needs SEISFM_DATA (see docs/studies/transfer.md). Stopped runs go on where they were; arms that are trained
+are not trained again, those that are scored not scored again. Writes a folder an arm, `scores.csv`,
+`noise.csv`, `scores.png`.
+"""
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+from matplotlib.figure import Figure
+from seisfm.configs.loader import CONFIG_FOLDER, build_config, load_config
+from seisfm.data.corpus.convert import write_corpus
+from seisfm.data.records import Record
+from seisfm.eval.baselines import StaLtaPicker, WindowPicker
+from seisfm.eval.figures import PHASE_COLORS, add_legend, new_figure
+from seisfm.eval.model_picker import ModelPicker
+from seisfm.eval.pal import PalPicker
+from seisfm.eval.report import write_atomically
+from seisfm.eval.transfer import TransferConfig, TransferData, load_transfer_data, score_transfer
+from seisfm.finetune.run import FinetuneConfig, finetune
+from seisfm.heads.task_model import load_model
+
+FIXED = {"P": 0.3, "S": 0.3}
+"""A second operating point, at which published pickers are mostly told."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arm:
+    """One training of the study.
+
+    windows: how many it learns from. synthesis: changes to every synthetic source. overrides: further
+    changes of the run, as on a command line. real_noise: mix in noise of stations where there are any.
+    """
+
+    windows: int
+    synthesis: dict[str, Any] = field(default_factory=dict)
+    overrides: tuple[str, ...] = ()
+    real_noise: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyConfig:
+    """All of a study. run: the YAML of a fine-tuning run that the arms change."""
+
+    output_dir: str
+    arms: dict[str, Arm]
+    run: str = "study/picker.yaml"
+    transfer: TransferConfig = field(default_factory=TransferConfig)
+
+
+def run_of_arm(study: StudyConfig, name: str) -> FinetuneConfig:
+    """The run that trains an arm."""
+    arm, folder = study.arms[name], folder_of(study, name)
+    path = Path(study.run) if Path(study.run).is_file() else CONFIG_FOLDER / study.run
+    settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+    for source in settings["train"]:
+        if source["kind"] == "synthetic":
+            source["synthesis"] = {**source.get("synthesis", {}), **arm.synthesis}
+        elif arm.synthesis:
+            raise ValueError(
+                f"{name}: synthesis changes synthetic sources, found {source['kind']} in {study.run}"
+            )
+    if arm.real_noise:
+        settings["noise"] = [{"kind": "corpus", "path": str(Path(study.output_dir) / "noise")}]
+    overrides = [*arm.overrides, f"output_dir={folder}"]
+    run = build_config(FinetuneConfig, settings, overrides, source=f"arm {name}")
+    steps = -(-arm.windows // run.training.batch_size)
+    return build_config(FinetuneConfig, settings, [*overrides, f"training.max_steps={steps}"], source=name)
+
+
+def folder_of(study: StudyConfig, name: str) -> Path:
+    return Path(study.output_dir) / name.replace(",", "").replace(" ", "-")
+
+
+def write_noise(study: StudyConfig, records: list[Record]) -> None:
+    """The noise that arms may learn from, as a corpus, once."""
+    folder = Path(study.output_dir) / "noise"
+    if not (folder / "corpus.json").exists():
+        write_corpus(records, folder)
+
+
+def pickers(
+    study: StudyConfig, names: list[str], models: list[str], data: TransferData
+) -> Iterator[tuple[str, WindowPicker]]:
+    """The rules first, then the models that were given, then each arm as soon as it is trained."""
+    yield from ((picker.name, picker) for picker in (StaLtaPicker(), PalPicker()))
+    for path in models:
+        yield path, ModelPicker(load_model(path), FIXED, 0.5)
+    for name in names:
+        if study.arms[name].real_noise:
+            write_noise(study, list(data.training_noise))
+        folder = folder_of(study, name)
+        if not (folder / "metrics.json").exists():
+            finetune(run_of_arm(study, name))
+        yield name, ModelPicker(load_model(folder), FIXED, 0.5)
+
+
+def score(name: str, picker: WindowPicker, data: TransferData, study: StudyConfig) -> None:
+    """Both operating points of a picker, into files of its own."""
+    target = Path(study.output_dir) / "scores" / name.strip("/").replace("/", "_").replace(" ", "-")
+    if (target / "noise.csv").exists():
+        return
+    points = {"false picks": None}
+    if isinstance(picker, ModelPicker):
+        points[f"{FIXED['P']:g}"] = FIXED
+    found = {point: score_transfer(picker, data, study.transfer, at) for point, at in points.items()}
+    target.mkdir(parents=True, exist_ok=True)
+    for part in ("table", "noise"):
+        joined = pd.concat([getattr(scores, part).assign(point=point) for point, scores in found.items()])
+        write_atomically(target / f"{part}.csv", joined.assign(picker=name).to_csv(index=False))
+
+
+def gathered(study: StudyConfig) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """All that was ever scored in this study."""
+    folder = Path(study.output_dir) / "scores"
+    table, noise = (
+        pd.concat([pd.read_csv(file) for file in sorted(folder.glob(f"*/{part}.csv"))], ignore_index=True)
+        for part in ("table", "noise")
+    )
+    return table, noise
+
+
+def recall_figure(table: pd.DataFrame, set_name: str = "all", tolerance_s: float = 0.5) -> Figure:
+    """Recall of P and S by picker with its interval, the best P at the top."""
+    rows = table[
+        (table.set == set_name) & (table.tolerance_s == tolerance_s) & (table.point == "false picks")
+    ]
+    order = rows[rows.phase == "P"].sort_values("recall").picker.tolist()
+    figure, (axes,) = new_figure(0.9 + 0.3 * len(order))
+    for phase, shift in (("P", 0.12), ("S", -0.12)):
+        known = rows[rows.phase == phase].set_index("picker").reindex(order)
+        ends = [known.recall - known.recall_low, known.recall_high - known.recall]
+        places = [place + shift for place in range(len(order))]
+        axes.errorbar(
+            100 * known.recall,
+            places,
+            xerr=[100 * end for end in ends],
+            fmt="o",
+            ms=4,
+            color=PHASE_COLORS[phase],
+            label=phase,
+        )
+    axes.set_yticks(range(len(order)), order)
+    axes.set_xlabel(f"found within {tolerance_s:g} s (%), with the interval over events")
+    axes.grid(axis="x", alpha=0.25)
+    add_legend(axes)
+    return figure
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("config")
+    parser.add_argument("overrides", nargs="*", help="key=value")
+    parser.add_argument("--arms", nargs="*", help="only these; all without it")
+    parser.add_argument("--model", nargs="*", default=[], help="folders of models to score as they are")
+    arguments = parser.parse_intermixed_args()
+    study = load_config(StudyConfig, arguments.config, arguments.overrides)
+    names = list(study.arms) if arguments.arms is None else arguments.arms
+    unknown = sorted(set(names) - set(study.arms))
+    if unknown:
+        parser.error(f"unknown arms {unknown}: there are {list(study.arms)}")
+    data = load_transfer_data(study.transfer)
+    for name, picker in pickers(study, names, arguments.model, data):
+        score(name, picker, data, study)
+        table, noise = gathered(study)
+        folder = Path(study.output_dir)
+        write_atomically(folder / "scores.csv", table.to_csv(index=False))
+        write_atomically(folder / "noise.csv", noise.to_csv(index=False))
+        recall_figure(table).savefig(folder / "scores.png", dpi=150)
+    columns = ["picker", "phase", "tolerance_s", "recall", "precision", "f1", "mae_s", "arrivals"]
+    shown = table[(table.set == "all") & (table.point == "false picks")]
+    print(shown[columns].round(3).to_string(index=False))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""The transfer study's driver: every arm is a run, and a small study goes from training to its table."""
+
+import dataclasses
+import importlib.util
+import sys
+from pathlib import Path
+
+import numpy as np
+import obspy
+import pandas as pd
+import pytest
+from seisfm.configs.loader import build_config, load_config
+
+EXAMPLE = Path(__file__).parents[1] / "examples" / "transfer_study.py"
+
+
+@pytest.fixture(scope="module")
+def example():
+    spec = importlib.util.spec_from_file_location("transfer_study", EXAMPLE)
+    module = importlib.util.module_from_spec(spec)
+    # Dataclasses look their own module up while they are made.
+    sys.modules["transfer_study"] = module
+    spec.loader.exec_module(module)
+    yield module
+    del sys.modules["transfer_study"]
+
+
+def test_every_arm_of_the_shipped_study_is_a_run(example):
+    study = load_config(example.StudyConfig, "study/transfer.yaml")
+    runs = {name: example.run_of_arm(study, name) for name in study.arms}
+    assert len({run.output_dir for run in runs.values()}) == len(runs)
+    for name, run in runs.items():
+        assert run.training.max_steps * run.training.batch_size >= study.arms[name].windows
+        assert bool(run.noise) == study.arms[name].real_noise
+    full = runs["full"]
+    changed = [
+        dataclasses.replace(run, output_dir=full.output_dir) != full
+        for name, run in runs.items()
+        if name != "full"
+    ]
+    assert all(changed), "an arm that changes nothing"
+
+
+def test_an_ingredient_of_no_synthetic_source_is_refused(example, tmp_path):
+    (tmp_path / "run.yaml").write_text("output_dir: x\ntrain:\n  - {kind: seisbench, path: there}\n")
+    arms = {"one": {"windows": 10, "synthesis": {"noise_share": 0.0}}}
+    study = build_config(
+        example.StudyConfig, {"output_dir": "out", "run": str(tmp_path / "run.yaml"), "arms": arms}
+    )
+    with pytest.raises(ValueError, match="one: synthesis changes synthetic sources, found seisbench"):
+        example.run_of_arm(study, "one")
+
+
+def test_the_figure_orders_pickers_by_p(example):
+    rows = [
+        {"set": "all", "tolerance_s": 0.5, "point": "false picks", "picker": name, "phase": phase}
+        | {"recall": recall, "recall_low": recall - 0.1, "recall_high": recall + 0.05}
+        for name, recall in (("worse", 0.5), ("better", 0.9))
+        for phase in ("P", "S")
+    ]
+    (axes,) = example.recall_figure(pd.DataFrame(rows)).axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["worse", "better"]
+
+
+@pytest.mark.slow
+def test_a_small_study_from_training_to_its_table(example, tmp_path, monkeypatch, capsys):
+    rng = np.random.default_rng(0)
+    for name in ("events", "noise"):
+        (tmp_path / name).mkdir()
+    for number in range(6):
+        data = rng.normal(size=(9001, 3)).astype(np.float32)
+        data[3000:3600] *= 30
+        file = tmp_path / "events" / f"XX_ST_201201{number + 1:02d}00000000.npz"
+        np.savez(file, data=data, channels="HHE_HHN_HHZ", itp=3000, its=3300)
+    for number in range(12):
+        header = {"station": f"N{number}", "channel": "HHZ", "sampling_rate": 100.0}
+        trace = obspy.Trace(rng.normal(size=12000).astype(np.float32), header)
+        trace.write(str(tmp_path / "noise" / f"n{number}.mseed"), format="MSEED")
+    overrides = [
+        f"output_dir={tmp_path / 'out'}",
+        f"transfer.events={tmp_path / 'events'}",
+        f"transfer.noise={tmp_path / 'noise'}",
+        "transfer.p_only=null",
+        "transfer.false_picks_per_hour={P: 20.0, S: 20.0}",
+        "transfer.scores.num_resamples=50",
+        "arms.with real noise={windows: 16, real_noise: true, overrides: [training.batch_size=8]}",
+    ]
+    run = tmp_path / "run.yaml"
+    run.write_text(
+        "output_dir: x\nbackbone: unet\ntrain: [{kind: synthetic, num_events: 6, seed: 1}]\n"
+        "heads: {picking: {}}\nvalidation_windows: 8\nvalidation_fraction: 0.3\n"
+    )
+    arguments = ["study/transfer.yaml", *overrides, f"run={run}", "--arms", "with real noise"]
+    monkeypatch.setattr(sys, "argv", ["transfer_study.py", *arguments])
+    example.main()
+    first = capsys.readouterr().out
+    example.main()
+    assert capsys.readouterr().out == first, "what is done is not done again"
+    table = pd.read_csv(tmp_path / "out" / "scores.csv")
+    assert set(table.picker) == {"STA/LTA + AIC", "PAL", "with real noise"}
+    assert (tmp_path / "out" / "scores.png").stat().st_size > 0
+    assert (tmp_path / "out" / "noise" / "corpus.json").exists()
