@@ -38,10 +38,12 @@ FIXED = {"P": 0.3, "S": 0.3}
 class Arm:
     """One training of the study.
 
-    windows: how many it learns from. synthesis: changes to every synthetic source. overrides: further
-    changes of the run, as on a command line. real_noise: mix in noise of stations where there are any.
+    name: in tables, and of its folder. windows: how many it learns from. synthesis: changes to every
+    synthetic source. overrides: further changes of the run, as on a command line. real_noise: mix in real
+    noise.
     """
 
+    name: str
     windows: int
     synthesis: dict[str, Any] = field(default_factory=dict)
     overrides: tuple[str, ...] = ()
@@ -53,14 +55,19 @@ class StudyConfig:
     """All of a study. run: the YAML of a fine-tuning run that the arms change."""
 
     output_dir: str
-    arms: dict[str, Arm]
+    arms: tuple[Arm, ...]
     run: str = "study/picker.yaml"
     transfer: TransferConfig = field(default_factory=TransferConfig)
 
+    def __post_init__(self) -> None:
+        names = [arm.name for arm in self.arms]
+        if len(set(names)) < len(names):
+            raise ValueError(f"each arm needs a name of its own, found {names}")
 
-def run_of_arm(study: StudyConfig, name: str) -> FinetuneConfig:
+
+def run_of_arm(study: StudyConfig, arm: Arm) -> FinetuneConfig:
     """The run that trains an arm."""
-    arm, folder = study.arms[name], folder_of(study, name)
+    name, folder = arm.name, folder_of(study, arm)
     path = Path(study.run) if Path(study.run).is_file() else CONFIG_FOLDER / study.run
     settings = yaml.safe_load(path.read_text(encoding="utf-8"))
     for source in settings["train"]:
@@ -78,8 +85,8 @@ def run_of_arm(study: StudyConfig, name: str) -> FinetuneConfig:
     return build_config(FinetuneConfig, settings, [*overrides, f"training.max_steps={steps}"], source=name)
 
 
-def folder_of(study: StudyConfig, name: str) -> Path:
-    return Path(study.output_dir) / name.replace(",", "").replace(" ", "-")
+def folder_of(study: StudyConfig, arm: Arm) -> Path:
+    return Path(study.output_dir) / arm.name.replace(",", "").replace(" ", "-")
 
 
 def write_noise(study: StudyConfig, records: list[Record]) -> None:
@@ -90,19 +97,21 @@ def write_noise(study: StudyConfig, records: list[Record]) -> None:
 
 
 def pickers(
-    study: StudyConfig, names: list[str], models: list[str], data: TransferData
+    study: StudyConfig, names: list[str] | None, models: list[str], data: TransferData
 ) -> Iterator[tuple[str, WindowPicker]]:
     """The rules first, then the models that were given, then each arm as soon as it is trained."""
     yield from ((picker.name, picker) for picker in (StaLtaPicker(), PalPicker()))
     for path in models:
         yield path, ModelPicker(load_model(path), FIXED, 0.5)
-    for name in names:
-        if study.arms[name].real_noise:
+    for arm in study.arms:
+        if names is not None and arm.name not in names:
+            continue
+        if arm.real_noise:
             write_noise(study, list(data.training_noise))
-        folder = folder_of(study, name)
+        folder = folder_of(study, arm)
         if not (folder / "metrics.json").exists():
-            finetune(run_of_arm(study, name))
-        yield name, ModelPicker(load_model(folder), FIXED, 0.5)
+            finetune(run_of_arm(study, arm))
+        yield arm.name, ModelPicker(load_model(folder), FIXED, 0.5)
 
 
 def score(name: str, picker: WindowPicker, data: TransferData, study: StudyConfig) -> None:
@@ -165,12 +174,11 @@ def main() -> None:
     parser.add_argument("--model", nargs="*", default=[], help="folders of models to score as they are")
     arguments = parser.parse_intermixed_args()
     study = load_config(StudyConfig, arguments.config, arguments.overrides)
-    names = list(study.arms) if arguments.arms is None else arguments.arms
-    unknown = sorted(set(names) - set(study.arms))
-    if unknown:
-        parser.error(f"unknown arms {unknown}: there are {list(study.arms)}")
+    known = [arm.name for arm in study.arms]
+    if unknown := sorted(set(arguments.arms or ()) - set(known)):
+        parser.error(f"unknown arms {unknown}: there are {known}")
     data = load_transfer_data(study.transfer)
-    for name, picker in pickers(study, names, arguments.model, data):
+    for name, picker in pickers(study, arguments.arms, arguments.model, data):
         score(name, picker, data, study)
         table, noise = gathered(study)
         folder = Path(study.output_dir)

@@ -27,11 +27,12 @@ def example():
 
 def test_every_arm_of_the_shipped_study_is_a_run(example):
     study = load_config(example.StudyConfig, "study/transfer.yaml")
-    runs = {name: example.run_of_arm(study, name) for name in study.arms}
+    runs = {arm.name: example.run_of_arm(study, arm) for arm in study.arms}
     assert len({run.output_dir for run in runs.values()}) == len(runs)
-    for name, run in runs.items():
-        assert run.training.max_steps * run.training.batch_size >= study.arms[name].windows
-        assert bool(run.noise) == study.arms[name].real_noise
+    for arm in study.arms:
+        run = runs[arm.name]
+        assert run.training.max_steps * run.training.batch_size >= arm.windows
+        assert bool(run.noise) == arm.real_noise
     full = runs["full"]
     changed = [
         dataclasses.replace(run, output_dir=full.output_dir) != full
@@ -43,12 +44,18 @@ def test_every_arm_of_the_shipped_study_is_a_run(example):
 
 def test_an_ingredient_of_no_synthetic_source_is_refused(example, tmp_path):
     (tmp_path / "run.yaml").write_text("output_dir: x\ntrain:\n  - {kind: seisbench, path: there}\n")
-    arms = {"one": {"windows": 10, "synthesis": {"noise_share": 0.0}}}
+    arms = [{"name": "one", "windows": 10, "synthesis": {"noise_share": 0.0}}]
     study = build_config(
         example.StudyConfig, {"output_dir": "out", "run": str(tmp_path / "run.yaml"), "arms": arms}
     )
     with pytest.raises(ValueError, match="one: synthesis changes synthetic sources, found seisbench"):
-        example.run_of_arm(study, "one")
+        example.run_of_arm(study, study.arms[0])
+
+
+def test_arms_of_one_name_are_refused(example):
+    arms = [{"name": "one", "windows": 10}] * 2
+    with pytest.raises(ValueError, match=r"each arm needs a name of its own, found \['one', 'one'\]"):
+        build_config(example.StudyConfig, {"output_dir": "out", "arms": arms})
 
 
 def test_the_figure_orders_pickers_by_p(example):
@@ -83,20 +90,20 @@ def test_a_small_study_from_training_to_its_table(example, tmp_path, monkeypatch
         "transfer.p_only=null",
         "transfer.false_picks_per_hour={P: 20.0, S: 20.0}",
         "transfer.scores.num_resamples=50",
-        "arms.with real noise={windows: 16, real_noise: true, overrides: [training.batch_size=8]}",
+        "arms=[{name: noisy, windows: 16, real_noise: true, overrides: [training.batch_size=8]}]",
     ]
     run = tmp_path / "run.yaml"
     run.write_text(
         "output_dir: x\nbackbone: unet\ntrain: [{kind: synthetic, num_events: 6, seed: 1}]\n"
         "heads: {picking: {}}\nvalidation_windows: 8\nvalidation_fraction: 0.3\n"
     )
-    arguments = ["study/transfer.yaml", *overrides, f"run={run}", "--arms", "with real noise"]
+    arguments = ["study/transfer.yaml", *overrides, f"run={run}", "--arms", "noisy"]
     monkeypatch.setattr(sys, "argv", ["transfer_study.py", *arguments])
     example.main()
     first = capsys.readouterr().out
     example.main()
     assert capsys.readouterr().out == first, "what is done is not done again"
     table = pd.read_csv(tmp_path / "out" / "scores.csv")
-    assert set(table.picker) == {"STA/LTA + AIC", "PAL", "with real noise"}
+    assert set(table.picker) == {"STA/LTA + AIC", "PAL", "noisy"}
     assert (tmp_path / "out" / "scores.png").stat().st_size > 0
     assert (tmp_path / "out" / "noise" / "corpus.json").exists()
