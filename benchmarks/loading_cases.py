@@ -158,6 +158,7 @@ CASES = {
         "SeisBench, all in memory, 2 workers", seisbench, peer=True, cache="full", batch_size=64, workers=2
     ),
     "ours": _case("seisfm", ours, corpus="float32", batch_size=64, prefetch=0),
+    "ours_large": _case("seisfm, 256 a batch", ours, corpus="float32", batch_size=256, prefetch=0),
     "ours_prefetch": _case("seisfm, made ahead", ours, corpus="float32", batch_size=64, prefetch=2),
     "ours_int32": _case("seisfm, integers", ours, corpus="int32", batch_size=64, prefetch=0),
     "ours_zstd": _case("seisfm, compressed", ours, corpus="int32_delta_zstd", batch_size=64, prefetch=0),
