@@ -170,7 +170,10 @@ class Harmonizer:
             return waveform
         slots = [ZNE.index(name) for name in batch.component_names if name in ZNE]
         rows = [row for row, name in enumerate(batch.component_names) if name in ZNE]
-        place = torch.tensor(turned, device=waveform.device)[:, None], torch.tensor(rows)[None]
+        place = (
+            torch.tensor(turned, device=waveform.device)[:, None],
+            torch.tensor(rows, device=waveform.device),
+        )
         recorded = waveform.new_full((len(turned), 3, waveform.shape[-1]), torch.nan)
         recorded[:, slots] = waveform[place]
         waveform = waveform.clone()

@@ -88,7 +88,11 @@ def test_two_horizontals_need_no_vertical(azimuth_deg):
 
 
 def test_windows_are_turned_each_by_its_own_angles():
-    sets = [(UP, NORTH, EAST), (UP, (10.0, 0.0), (100.0, 0.0)), ((0.0, -54.7), (120.0, 35.3), (240.0, 35.3))]
+    sets = [
+        (UP, NORTH, EAST),
+        (UP, (10.0, 0.0), (100.0, 0.0)),
+        ((0.0, -35.3), (120.0, -35.3), (240.0, -35.3)),
+    ]
     azimuth, dip = (torch.cat(parts) for parts in zip(*(angles(*axes) for axes in sets), strict=True))
     samples = torch.cat([motion(seed=seed) for seed in range(3)])
     together = rotate_to_zne(samples, azimuth, dip)
