@@ -22,6 +22,13 @@ def log_uniform(random: WindowRandom, name: str, limits: Range, *shape: int) -> 
     return uniform(random, name, (math.log(limits[0]), math.log(limits[1])), *shape).exp()
 
 
+def integers(random: WindowRandom, name: str, limits: tuple[int, int]) -> Tensor:
+    """Int64 `(record,)`, each from the lower limit to the upper one, both included, as often."""
+    low, high = limits
+    # In float32 the largest share can round up to one more than the last.
+    return (random.uniform(name) * (high - low + 1)).long().clamp(max=high - low) + low
+
+
 def check_ranges(config: object, *names: str, lowest: float = -math.inf) -> None:
     """Raise ValueError for a field that is no range (low, high) with low ≤ high, or is below `lowest`."""
     for name in names:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..earth.velocity import VelocityModel
 from ..loading.window_random import WindowRandom
-from .draws import Range, check_ranges, check_shares, log_uniform, uniform
+from .draws import Range, check_ranges, check_shares, integers, log_uniform, uniform
 from .plan import Media
 
 SPACING_KM = 0.05
@@ -85,8 +85,7 @@ def draw_media(event: WindowRandom, config: MediaConfig) -> Media:
     The layers are as many as `config` allows at most and one for the cover, the rest padding.
     """
     below_km = uniform(event, "medium/base", config.moho_km or config.base_km)
-    counts = torch.tensor(config.num_layers, device=event.device)
-    num_layers = uniform(event, "medium/layers", (int(counts[0]), int(counts[1]) + 1)).long()
+    num_layers = integers(event, "medium/layers", config.num_layers)
     top_km = _layer_tops(event, config, below_km, num_layers)
     vp_km_s = _velocities(event, config, top_km, below_km, num_layers)
     scatter = config.vp_vs_scatter * event.normal("medium/layer_vp_vs", top_km.shape[1]).clamp(-3.0, 3.0)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ..loading.window_random import WindowRandom
-from .draws import Range, uniform
+from .draws import Range, integers, uniform
 
 SUBEVENT_MAGNITUDE = 3.0
 MAX_SUBEVENTS = 10
@@ -40,7 +40,7 @@ def ripple_fire(
     a shot's delay, relative to the interval.
     """
     place = torch.arange(shots[1], device=event.device)
-    used = place < uniform(event, "blast/shots", (shots[0], shots[1] + 1)).long()[:, None]
+    used = place < integers(event, "blast/shots", shots)[:, None]
     rhythm = place + scatter * event.normal("blast/scatter", shots[1]).clamp(-3.0, 3.0)
     rhythm[:, 0] = 0.0
     delays_s = uniform(event, "blast/interval", interval_s)[:, None] * rhythm.clamp(min=0.0)
