@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from . import data_check, data_convert, data_leakage, data_plot, data_region, data_split
+from . import data_check, data_convert, data_leakage, data_noise, data_plot, data_region, data_split
 from .outcome import Outcome, command
 
 app = typer.Typer(help="Make and convert data sets.", no_args_is_help=True, rich_markup_mode=None)
@@ -17,6 +17,7 @@ def add_to(parent: typer.Typer) -> None:
     """Register this module's commands under `seisfm data`."""
     data_convert.add_to(app)
     data_region.add_to(app)
+    data_noise.add_to(app)
     data_check.add_to(app)
     data_split.add_to(app)
     data_leakage.add_to(app)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -12,9 +13,9 @@ from ..continuous.archive import Archive
 from ..continuous.inventory import ChannelBook
 from ..continuous.streams import stream_to_records
 from ..records import Record, Skipped
-from .events import KnownEvents
+from .events import Heard, KnownEvents
 from .records import UNPICKED_STATION, RegionConfig, about_station
-from .station_picks import picks_by_station
+from .station_picks import StationPick, picks_by_station
 
 _TRIES = 50
 """Places that are tried for each window that is wanted: day files may have little in them."""
@@ -65,14 +66,10 @@ def noise_records(
     for station_id, own in by_station.items():
         place = about_station(stations, station_id, skipped)
         heard = known.heard_at(place)
-        times = np.array([pick.time for pick in own])
-        busy = np.concatenate(
-            [np.stack([times, times], axis=1), np.stack([heard.origin, heard.s_last], axis=1)]
-        )
-        quiet = _quiet_records(archive, station_id, busy, generator, noise, config.unit)
+        quiet = _quiet_records(archive, station_id, busy_times(own, heard), generator, noise, config.unit)
         for record in quiet:
             about = place | ({} if channels is None else channels.about(record, skipped))
-            records.append(_as_noise(record, about))
+            records.append(as_noise(record, about))
         if len(quiet) < noise.num_per_station:
             reason = (
                 f"only {len(quiet)} of {noise.num_per_station} windows of noise: the others have too few "
@@ -82,12 +79,19 @@ def noise_records(
     return records, skipped
 
 
-def _as_noise(record: Record, about: dict[str, object]) -> Record:
+def busy_times(picks: Sequence[StationPick], heard: Heard) -> np.ndarray:
+    """Start and end of what a station is known to record, `(stretch, 2)`, UTC seconds: picks and events."""
+    times = np.array([pick.time for pick in picks])
+    return np.concatenate([np.stack([times, times], axis=1), np.stack([heard.origin, heard.s_last], axis=1)])
+
+
+def as_noise(record: Record, about: Mapping[str, object]) -> Record:
+    """A record as noise: P and S are labelled as absent."""
     return dataclasses.replace(
         record,
         record_id=f"noise/{record.record_id}",
         labelled_phases=frozenset({"P", "S"}),
-        metadata=record.metadata | about | {"source_type": "noise"},
+        metadata={**record.metadata, **about, "source_type": "noise"},
     )
 
 
@@ -101,7 +105,7 @@ def _quiet_records(
 ) -> list[Record]:
     """Windows of one station at random quiet places, as many as are wanted or can be found."""
     clear = busy + np.array([-noise.clearance_s, noise.clearance_s])
-    places = _quiet_places(archive.spans(station_id), clear, noise.duration_s)
+    places = quiet_places(archive.spans(station_id), clear, noise.duration_s)
     quiet: list[Record] = []
     for start in _draw(places, _TRIES * noise.num_per_station, generator):
         if len(quiet) >= noise.num_per_station:
@@ -117,7 +121,7 @@ def _quiet_records(
     return quiet
 
 
-def _quiet_places(
+def quiet_places(
     spans: list[tuple[float, float]], busy: np.ndarray, duration_s: float
 ) -> list[tuple[float, float]]:
     """Where a window may start: inside of a file, and clear of every busy `(stretch, start and end)`."""
