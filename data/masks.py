@@ -21,6 +21,8 @@ def all_true(mask: Tensor) -> bool:
 
 def count_true(mask: Tensor) -> Tensor:
     """How many elements of the last dimension are true, float32 `(…, 1)`."""
+    if all_true(mask):
+        return torch.full((*mask.shape[:-1], 1), float(mask.shape[-1]), device=mask.device)
     if mask.device.type == "cpu":
         # Half of the time of np.count_nonzero, which along an axis counts in 64 bits.
         counts = mask.numpy().sum(axis=-1, keepdims=True, dtype=np.int32)
@@ -37,6 +39,8 @@ def first_true(mask: Tensor) -> Tensor:
 
 def zeroed(waveform: Tensor, mask: Tensor) -> Tensor:
     """The waveform with 0 where the mask is false; the tensor that was given may itself be changed."""
+    if all_true(mask):
+        return waveform
     if waveform.device.type == "cpu" and not waveform.requires_grad:
         np.copyto(waveform.numpy(), 0, where=~mask.numpy())
         return waveform

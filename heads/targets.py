@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 
 import torch
 from torch import Tensor
-from torch.nn.functional import threshold
+from torch.nn.functional import pad, threshold_
 
 from ..data.batch import WaveformBatch
 from ..data.masks import all_true
@@ -46,7 +47,9 @@ def phase_targets(batch: WaveformBatch, time_s: Tensor, sigma_s: float) -> Phase
     (3 σ) any arrival that is listed. Where P and S together exceed 1, both shrink to a sum of 1.
     """
     arrivals_s = [_arrivals(batch, phase) for phase in ("p", "s")]
-    square_s2 = torch.stack([_square_distance(arrival_s, time_s) for arrival_s in arrivals_s], dim=1)
+    num_events = max(arrival_s.shape[1] for arrival_s in arrivals_s)
+    padded_s = [pad(one, (0, num_events - one.shape[1]), value=torch.nan) for one in arrivals_s]
+    square_s2 = _square_distance(torch.stack(padded_s, dim=1), time_s[:, None])
     all_listed = torch.stack([_all_listed(batch, phase) for phase in ("p", "s")], dim=1)[..., None]
     if all_true(all_listed):
         known = all_listed.expand_as(square_s2)
@@ -70,12 +73,17 @@ def detection_targets(batch: WaveformBatch, time_s: Tensor) -> tuple[Tensor, Ten
             f"found shapes {tuple(p_s.shape)} and {tuple(s_s.shape)}"
         )
     end_s = s_s + CODA_FACTOR * (s_s - p_s)
-    shaken = torch.zeros(time_s.shape, dtype=torch.bool, device=time_s.device)
-    for middle_s, half_s in zip(((p_s + end_s) / 2).unbind(1), ((end_s - p_s) / 2).unbind(1), strict=True):
-        shaken |= (time_s - middle_s[:, None]).abs_() <= half_s[:, None]
+    # Signs, not comparisons: making and converting masks takes most of the time on a CPU. An event without
+    # an interval has one of negative length.
+    half_s = ((end_s - p_s) / 2).nan_to_num(nan=-1.0)
+    middle_s = ((end_s + p_s) / 2).nan_to_num(nan=0.0)
+    insides = [
+        (half[:, None] - (time_s - middle[:, None]).abs_()).sign_().clamp_(min=0.0)
+        for half, middle in zip(half_s.unbind(1), middle_s.unbind(1), strict=True)
+    ]
     complete = (p_s.isnan() == s_s.isnan()).all(dim=1)
     known = _all_listed(batch, "p") & _all_listed(batch, "s") & complete
-    return shaken.float(), known[:, None].expand_as(time_s)
+    return reduce(torch.maximum, insides), known[:, None].expand_as(time_s)
 
 
 def _arrivals(batch: WaveformBatch, phase: str) -> Tensor:
@@ -88,15 +96,16 @@ def _all_listed(batch: WaveformBatch, phase: str) -> Tensor:
 
 
 def _square_distance(arrival_s: Tensor, time_s: Tensor) -> Tensor:
-    """Square of the seconds to the nearest arrival, `(window, time)`; infinite without one."""
-    arrivals_s = arrival_s.nan_to_num(nan=torch.inf).unbind(1)
-    nearest = (time_s - arrivals_s[0][:, None]).square_()
-    for further_s in arrivals_s[1:]:
-        nearest = torch.minimum(nearest, (time_s - further_s[:, None]).square_())
+    """Square of the seconds to the nearest arrival `(…, event)`, `(…, time)`; infinite without one."""
+    first_s, *further_s = arrival_s.nan_to_num(nan=torch.inf).unbind(-1)
+    nearest = (time_s - first_s[..., None]).square_()
+    for other_s in further_s:
+        nearest = torch.minimum(nearest, (time_s - other_s[..., None]).square_())
     return nearest
 
 
 def _gaussian(square_s2: Tensor, sigma_s: float) -> Tensor:
+    """In place of its argument."""
     # Below −87 the result is no normal float32, for which the CPU takes twenty times as long.
-    exponent = (square_s2 * (-0.5 / sigma_s**2)).clamp_(min=-80.0)
-    return threshold(exponent.exp_(), 1e-34, 0.0)
+    exponent = square_s2.mul_(-0.5 / sigma_s**2).clamp_(min=-80.0)
+    return threshold_(exponent.exp_(), 1e-34, 0.0)
