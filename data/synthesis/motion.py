@@ -19,6 +19,7 @@ from .source_trains import SourceTrains, source_trains
 from .surface_waves import SurfaceWaveConfig, add_surface_waves
 
 PAD_S = 15.0
+ON_SAMPLE = 1e-4
 FOLLOWER_SPAN_S = (0.3, 4.0)
 LATEST_CONVERSION = 0.4
 """Converted waves keep within this share of S minus P from their parent."""
@@ -39,8 +40,8 @@ class MotionConfig:
 class _Arrivals:
     """The waves of P or S of each record, `(record, branch …)`.
 
-    onset_sample: float64 `(record,)`, of the first arrival. delay_s: of each branch after it. alive: bool
-    `(record,)`. separation_s: S minus P.
+    onset_sample: float64 `(record,)`, of the first arrival. delay_s: of each branch after it. separation_s: S
+    minus P. alive: bool `(record,)`.
     """
 
     kind: str
@@ -81,7 +82,7 @@ def ground_motion(
     motion = torch.fft.irfft(total, n=length)[..., :num_samples]
     add_surface_waves(motion, scene, origin_s, length, trains, event, config.surface_waves)
     sample = torch.arange(num_samples, device=motion.device)
-    return motion * (sample >= first_sample[:, None]).float()[:, None]
+    return motion * (sample >= first_sample_after(first_sample)[:, None]).float()[:, None]
 
 
 def transform_length(num_samples: int, rate_hz: float) -> int:
@@ -131,10 +132,7 @@ def _pulse(
     )
     level_m_s = pulse_level_m_s(arrivals.kind, scene.media, scene.sources, scene.geometry)
     level_m_s = torch.where(arrivals.alive, level_m_s, 0.0)
-    fraction = (arrivals.onset_sample - arrivals.onset_sample.floor()).float()
-    return trains.shape(
-        recorded_spectrum(log_shape, level_m_s, fraction, scene.instrument, config.minimum_phase)
-    )
+    return trains.shape(recorded_spectrum(log_shape, level_m_s, scene.instrument, config.minimum_phase))
 
 
 def _reflectivity(
@@ -142,14 +140,14 @@ def _reflectivity(
 ) -> Tensor:
     """Spectrum of the impulses that arrive from the first onset on: branches, followers, coda."""
     rate_hz, kind = scene.instrument.rate_hz, arrivals.kind
-    onset = arrivals.onset_sample.floor()
-    series = torch.zeros(len(onset), 3, length, device=onset.device)
+    series = torch.zeros(len(pulse), 3, length, device=pulse.device)
     for delay_s, motion in _impulses(arrivals, scene, station):
-        place_impulses(series, onset[:, None] + delay_s * rate_hz, motion)
+        place_impulses(series, arrivals.onset_sample[:, None] + delay_s * rate_hz, motion)
     amplitude = coda_amplitude(kind, scene.scattering, torch.fft.irfft(pulse, n=length), station)
     lapse_s = arrivals.separation_s if kind == "P" else arrivals.travel_time_s
     shape = coda_shape(kind, scene.scattering, lapse_s)
     white = white_noise(kind, length, station)
+    onset = first_sample_after(arrivals.onset_sample).float()
     return reflectivity_spectrum(series, onset, amplitude, shape, white, rate_hz)
 
 
@@ -183,18 +181,21 @@ def _split(arrivals: _Arrivals, splitting: Splitting) -> list[tuple[Tensor, Tens
 
 
 def place_impulses(series: Tensor, place: Tensor, motion: Tensor) -> None:
-    """Add impulses to `(record, 3, sample)`, each shared by the two samples around its place.
+    """Add impulses to `(record, 3, sample)`, each at the first sample that is not before it.
+
+    A causal pulse that begins between two samples is first seen in the later one.
 
     place: float `(record, arrival)`, in samples; those before the first sample go to the end, from where the
         convolution brings them back. motion: `(record, arrival, 3)`. Places further out are left away.
     """
     length = series.shape[-1]
     room = length // 8
-    before = place.floor()
-    inside = ((before >= -room) & (before < length - room - 1)).float()
-    after_share = (place - before).float()
-    index = torch.remainder(before.long(), length)[:, None].expand(-1, 3, -1)
-    columns = (motion * inside[..., None]).transpose(1, 2)
-    later = columns * after_share[:, None]
-    series.scatter_add_(2, index, columns - later)
-    series.scatter_add_(2, torch.remainder(index + 1, length), later)
+    index = first_sample_after(place).long()
+    inside = (index >= -room) & (index < length - room)
+    index = torch.remainder(index, length)[:, None].expand(-1, 3, -1)
+    series.scatter_add_(2, index, (motion * inside[..., None]).transpose(1, 2))
+
+
+def first_sample_after(place: Tensor) -> Tensor:
+    """The first whole sample not before a place; one that lies on a sample but for rounding is there."""
+    return (place - ON_SAMPLE).ceil()

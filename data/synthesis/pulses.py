@@ -100,14 +100,13 @@ def log_pulse_shape(
 def recorded_spectrum(
     log_shape: Tensor,
     level_m_s: Tensor,
-    delay_samples: Tensor,
     instrument: Instrument,
     minimum_phase: bool = True,
 ) -> Tensor:
     """The spectrum of what the instrument records of a displacement pulse, complex64 `(record, frequency)`.
 
     log_shape: of `log_pulse_shape`, on the frequencies of an rfft from 0 to half the rate. level_m_s:
-        displacement spectrum at low frequencies. delay_samples: of the onset after the first sample.
+        displacement spectrum at low frequencies. The onset is at the first sample.
 
     Displacement becomes velocity (acceleration where the sensor gives that) by causal first differences.
     Their amplitude, 2 sin(θ/2) instead of the derivative's θ, is made good in the minimum phase.
@@ -120,7 +119,6 @@ def recorded_spectrum(
         made_good = (0.5 * theta[1:] / (0.5 * theta[1:]).sin()).log()
         shape = torch.addcmul(log_shape, torch.nn.functional.pad(made_good, (1, 0)), order)
         phase += minimum_phase_rad(shape)
-    phase -= theta * delay_samples[:, None]
     derivative = theta * instrument.rate_hz
     size = log_shape.exp().mul_(derivative).mul_((level_m_s * instrument.rate_hz)[:, None])
     size = torch.where(instrument.accelerometer[:, None], size * derivative, size)
