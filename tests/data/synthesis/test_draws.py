@@ -19,7 +19,7 @@ class Config:
 
 
 def test_ranges_are_filled_evenly():
-    """20,000 numbers: uniform ones by their mean, log-uniform ones by their geometric mean, integers by count."""
+    """20,000 numbers: uniform ones by their mean, log-uniform ones by the geometric one, integers by count."""
     even = uniform(RANDOM, "a", (2.0, 6.0))
     assert float(even.mean()) == pytest.approx(4.0, abs=0.03)
     assert float(even.min()) >= 2.0 and float(even.max()) <= 6.0
@@ -30,9 +30,9 @@ def test_ranges_are_filled_evenly():
 
 
 def test_wrong_ranges_and_shares():
-    with pytest.raises(ValueError, match=r"distance_km must be a range .* found \(5.0, 2.0\)"):
+    with pytest.raises(ValueError, match=r"distance_km must be a range .* found \(5\.0, 2\.0\)"):
         check_ranges(Config(), "distance_km")
-    with pytest.raises(ValueError, match="distance_km must be a range .* at least 3"):
+    with pytest.raises(ValueError, match=r"distance_km must be a range .* at least 3"):
         check_ranges(Config(distance_km=(2.0, 5.0)), "distance_km", lowest=3.0)
-    with pytest.raises(ValueError, match="share must be between 0 and 1, found 1.5"):
+    with pytest.raises(ValueError, match=r"share must be between 0 and 1, found 1\.5"):
         check_shares(Config(), "share")
