@@ -19,7 +19,7 @@ class Config:
 
 
 def test_ranges_are_filled_evenly():
-    """20,000 numbers: uniform ones by their mean, log-uniform ones by the geometric one, integers by count."""
+    """20,000 numbers: uniform by their mean, log-uniform by the geometric mean, integers by count."""
     even = uniform(RANDOM, "a", (2.0, 6.0))
     assert float(even.mean()) == pytest.approx(4.0, abs=0.03)
     assert float(even.min()) >= 2.0 and float(even.max()) <= 6.0
