@@ -53,7 +53,9 @@ class ChannelBook:
         if inventory is None:
             skipped.append(Skipped(record.record_id, "its station is not in the inventory"))
             return known
-        seed_ids = [f"{record.station_id}.{instrument}{name}" for name in record.component_names]
+        names = [f"{instrument}{name}" for name in record.component_names]
+        codes = record.metadata.get("trace_component_codes", names)
+        seed_ids = [f"{record.station_id}.{code}" for code in codes]
         told = response_metadata(inventory, seed_ids, record.start_time)
         notes = told.pop("trace_response_notes", [])
         skipped.extend(Skipped(record.record_id, f"its instrument: {note}") for note in notes)

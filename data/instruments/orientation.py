@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..continuous.gaps import gappy_rows
+
 SMALLEST_DETERMINANT = 0.1
 """Three axes that span less volume than this (a right-handed set spans 1) do not tell three motions apart."""
 
@@ -74,11 +76,20 @@ def rotate_to_zne(waveform: Tensor, azimuth_deg: Tensor, dip_deg: Tensor) -> Ten
 
 def apply_matrix(waveform: Tensor, matrix: Tensor) -> Tensor:
     """`matrix @ waveform` of each window where a weight of zero takes no part, not even in NaN."""
-    observed = waveform.isfinite()
-    live = torch.where(observed, waveform, 0.0)
-    # Not by matmul, which a training run may have set to the ten bits of TF32.
-    turned = sum(matrix[:, :, j, None] * live[:, j : j + 1] for j in range(matrix.shape[-1]))
-    if bool(observed.all()):
-        return turned
-    lacking = (matrix != 0).to(waveform) @ (~observed).to(waveform)
-    return torch.where(lacking > 0, torch.nan, turned)
+    gappy = gappy_rows(waveform.flatten(1))
+    if not len(gappy):
+        return _product(matrix, waveform)
+    observed = waveform[gappy].isfinite()
+    live = waveform.clone()
+    live[gappy] = torch.where(observed, waveform[gappy], 0.0)
+    turned = _product(matrix, live)
+    lacking = _product((matrix[gappy] != 0).to(waveform), (~observed).to(waveform))
+    turned[gappy] = turned[gappy].masked_fill(lacking > 0, torch.nan)
+    return turned
+
+
+def _product(matrix: Tensor, waveform: Tensor) -> Tensor:
+    """Not by matmul, which a training run may have set to the ten bits of TF32."""
+    first, second, third = matrix[..., None].unbind(dim=-2)
+    turned = first * waveform[:, :1]
+    return turned.addcmul_(second, waveform[:, 1:2]).addcmul_(third, waveform[:, 2:])

@@ -12,7 +12,7 @@ import torch
 from scipy.fft import next_fast_len
 from torch import Tensor
 
-from ..continuous.gaps import bridged
+from ..continuous.gaps import bridged, gappy_rows
 
 ResponseKey = tuple[str, float, tuple[complex, ...], tuple[complex, ...]]
 """Input unit, normalization factor, zeros and poles: a response that can be looked up."""
@@ -22,7 +22,6 @@ FLAT_ACCELERATION: ResponseKey = ("m/s**2", 1.0, (), ())
 
 WATER_LEVEL_DB = 60.0
 """Where a response is weaker than its maximum by more than this, it counts as if it were so weak only."""
-
 
 _BUTTERWORTH = (2.0 * math.sin(math.pi / 8), 2.0 * math.cos(math.pi / 8))
 
@@ -98,10 +97,9 @@ def remove_response(
     if len(responses) != len(waveform):
         raise ValueError(f"responses must be one for each of {len(waveform)} windows, found {len(responses)}")
     keys = [response_key(one) if isinstance(one, Mapping) else one for one in responses]
-    observed = waveform.isfinite()
     num_samples = waveform.shape[-1]
     pad = min(num_samples - 1, math.ceil(2.0 * sampling_rate_hz / highpass_hz))
-    extended = _extended(_centred(waveform, observed), pad)
+    extended = _extended(_centred(waveform), pad)
     length = next_fast_len(extended.shape[-1] + pad, real=True)
     numbers = {key: i for i, key in enumerate(dict.fromkeys(keys))}
     curves = torch.stack(
@@ -110,7 +108,10 @@ def remove_response(
     which = torch.tensor([numbers[key] for key in keys], device=waveform.device)
     spectrum = torch.fft.rfft(extended, n=length) * curves[which][:, None]
     motion = torch.fft.irfft(spectrum, n=length)[..., pad : pad + num_samples]
-    return torch.where(observed, motion, torch.nan)
+    rows, recorded = motion.flatten(0, 1), waveform.flatten(0, 1)
+    gappy = gappy_rows(recorded)
+    rows[gappy] = rows[gappy].masked_fill(~recorded[gappy].isfinite(), torch.nan)
+    return rows.reshape(waveform.shape)
 
 
 @lru_cache(maxsize=1024)
@@ -132,11 +133,12 @@ def _inverse_curve(
     return torch.from_numpy(curve.astype(np.complex64))
 
 
-def _centred(waveform: Tensor, observed: Tensor) -> Tensor:
+def _centred(waveform: Tensor) -> Tensor:
     """Each component without its mean, gaps bridged by straight lines; zero where nothing is observed."""
-    count = observed.sum(dim=-1, keepdim=True).clamp(min=1)
-    total = torch.where(observed, waveform, 0.0).double().sum(dim=-1, keepdim=True)
-    return bridged(waveform - (total / count).to(waveform.dtype))
+    whole = bridged(waveform)
+    # In float64 an offset of many times the signal is taken away to the last count.
+    mean = whole.mean(dim=-1, keepdim=True, dtype=torch.float64)
+    return whole - mean.to(waveform.dtype)
 
 
 def _extended(waveform: Tensor, pad: int) -> Tensor:

@@ -85,3 +85,13 @@ def test_a_folder_of_inventories_is_one(tmp_path):
     book = ChannelBook.read(tmp_path)
     assert book.about(make_record("2022-01-01"), [])["station_latitude_deg"] == 47.0
     assert "station_latitude_deg" in book.about(make_record("2012-01-01", station_id="GR.FUR."), [])
+
+
+def test_components_whose_codes_are_no_names_are_looked_up_by_their_codes():
+    inventory = make_inventory()
+    for channel, code in zip(inventory[0][0], ("UD", "UD", "NS", "NS", "EW", "EW"), strict=True):
+        channel.code = code
+    record = make_record(CHANGE - 10, components=("Z", "N", "E"))
+    record.metadata.update(trace_channel="", trace_component_codes=["UD", "NS", "EW"])
+    about = ChannelBook(inventory).about(record, [])
+    assert about["trace_component_azimuth_deg"] == [0.0, 20.0, 110.0]
