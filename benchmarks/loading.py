@@ -205,7 +205,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, help="folder for the records, kept and used again")
     parser.add_argument("--out", type=Path, help="folder for loading.json and loading.png")
     parser.add_argument("--records", type=int, default=10_000)
-    parser.add_argument("--windows", type=int, default=20_000, help="windows of each of our measurements")
+    parser.add_argument("--windows", type=int, default=40_000, help="windows of each of our measurements")
     parser.add_argument("--peer-windows", type=int, default=2_560, help="and of each of SeisBench's")
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 0], help="0 is torch's default")
