@@ -27,7 +27,7 @@ from .region.source import RegionFiles, iterate_region
 from .splitting.exclusion import leave_out
 from .splitting.split_sides import SplitConfig
 from .splitting.splits import split_records
-from .synthesis import SynthesisConfig, synthesize_records
+from .synthesis import SynthesisConfig, SyntheticRecords, synthesize_records
 
 KINDS = ("synthetic", "corpus", "seisbench", "phasenet_npz", "diting", "region", "archive")
 
@@ -49,7 +49,9 @@ class SourceConfig:
         with stations and picks: see `region`) or archive (continuous waveforms without labels: an SDS tree
         or a folder of files).
     path: of all but the synthetic kind; `$NAME` and `~` are filled in.
-    synthesis, num_events, seed: of the synthetic kind.
+    synthesis, num_events, seed: of the synthetic kind. endless: its training windows show records that are
+        made when they are asked for and never come again; nothing is held in memory, and num_events is the
+        length of an epoch (see `SyntheticRecords`).
     licence: of the data, for the cards of the models that learn from them.
     part, split: only one side of a split, such as `part: train` of `split: {fractions: {train: 0.7,
         test: 0.3}}`. Other sources that name the same split get the other sides.
@@ -70,6 +72,7 @@ class SourceConfig:
     synthesis: SynthesisConfig = field(default_factory=SynthesisConfig)
     num_events: int = 0
     seed: int = 0
+    endless: bool = False
     licence: str | None = None
     part: str | None = None
     split: SplitConfig = field(default_factory=SplitConfig)
@@ -85,6 +88,8 @@ class SourceConfig:
             raise ValueError(f"the kind of a source must be one of {KINDS}, found {self.kind!r}")
         if self.kind == "synthetic" and self.num_events < 1:
             raise ValueError(f"a synthetic source needs num_events of at least 1, found {self.num_events}")
+        if self.endless and self.kind != "synthetic":
+            raise ValueError(f"only a synthetic source can be endless, found kind {self.kind!r}")
         if self.kind != "synthetic" and not self.path:
             raise ValueError(f"a source of kind {self.kind} needs a path")
         if (self.kind == "region") != (self.region is not None):
@@ -204,6 +209,8 @@ def guess_kind(folder: Path) -> str:
 
 
 def _load_whole(source: SourceConfig) -> tuple[Sequence[Record], list[Skipped]]:
+    if source.kind == "synthetic" and source.endless:
+        return SyntheticRecords(source.synthesis, source.seed, source.num_events), []
     if source.kind == "synthetic":
         return synthesize_records(source.synthesis, source.seed, source.num_events), []
     if source.kind == "corpus":

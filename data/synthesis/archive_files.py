@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import obspy
@@ -11,35 +13,69 @@ from obspy.core import event as quakeml
 from obspy.core.inventory import Channel, Inventory, Network, Response, Station
 
 from ..records import Arrival
-from .network import Site, Source
+from .archive_network import ArchiveInstrument, ArchiveStation
+from .labelled_records import response_of
 
-CHANNELS = {"HHZ": (0.0, -90.0), "HHN": (0.0, 0.0), "HHE": (90.0, 0.0)}
-"""Azimuth and dip of each channel, in degrees."""
+if TYPE_CHECKING:
+    from .archive import TrueEvent
+
+COMPONENTS = {"Z": (0.0, -90.0), "N": (0.0, 0.0), "E": (90.0, 0.0)}
+"""Azimuth and dip of each component, in degrees."""
+
+CODES = {
+    "broadband": ("HH", "BH"),
+    "short_period": ("EH", "SH"),
+    "geophone": ("EP", "SP"),
+    "accelerometer": ("HN", "BN"),
+}
+"""Band and instrument code (SEED manual, appendix A) of each kind of sensor, from 80 Hz on and below."""
+
+FAST_HZ = 80.0
+
+QUAKEML_TYPES = {"quarry_blast": "quarry blast"}
+"""Our event types that QuakeML writes differently."""
 
 SECONDS_PER_DAY = 86400.0
 
 
+def channel_prefix(sensor: str, sampling_rate_hz: float) -> str:
+    """The first two letters of a channel's name."""
+    return CODES[sensor][sampling_rate_hz < FAST_HZ]
+
+
 def write_day_files(
-    sds: Path, station_id: str, counts: NDArray[np.int32], sampling_rate_hz: float, start_time: float
+    sds: Path,
+    site: ArchiveStation,
+    counts: NDArray[np.float32],
+    sampling_rate_hz: float,
+    start_time: float,
 ) -> None:
-    """Write `(Z N E, sample)` counts as one miniSEED file a channel and day in the SDS tree."""
-    network, station, location = station_id.split(".")
-    for channel, samples in zip(CHANNELS, counts, strict=True):
-        header = {"network": network, "station": station, "location": location, "channel": channel}
-        trace = obspy.Trace(np.ascontiguousarray(samples), header)
-        trace.stats.sampling_rate = sampling_rate_hz
-        trace.stats.starttime = obspy.UTCDateTime(start_time)
-        day = obspy.UTCDateTime(trace.stats.starttime.date)
-        while day <= trace.stats.endtime:
-            part = trace.slice(day, day + SECONDS_PER_DAY - 1.0 / sampling_rate_hz)
-            folder = sds / str(day.year) / network / station / f"{channel}.D"
-            folder.mkdir(parents=True, exist_ok=True)
-            file = folder / f"{trace.id}.D.{day.year}.{day.julday:03d}"
-            _finish(file, lambda temporary, part=part: part.write(temporary, format="MSEED"))
+    """Write `(Z N E, sample)` counts as one miniSEED file a channel and day in the SDS tree; NaN are gaps."""
+    network, station, location = site.station_id.split(".")
+    prefix = channel_prefix(site.instrument.sensor, sampling_rate_hz)
+    for component, samples in zip(COMPONENTS, counts, strict=True):
+        channel = prefix + component
+        header: dict[str, Any] = {
+            "network": network,
+            "station": station,
+            "location": location,
+            "channel": channel,
+        }
+        header |= {"sampling_rate": sampling_rate_hz, "starttime": obspy.UTCDateTime(start_time)}
+        gaps = np.isnan(samples)
+        whole = obspy.Trace(np.ma.array(np.nan_to_num(samples).astype(np.int32), mask=gaps), header)
+        day = obspy.UTCDateTime(whole.stats.starttime.date)
+        while day <= whole.stats.endtime:
+            part = whole.slice(day, day + SECONDS_PER_DAY - 1.0 / sampling_rate_hz).split()
+            if len(part):
+                folder = sds / str(day.year) / network / station / f"{channel}.D"
+                folder.mkdir(parents=True, exist_ok=True)
+                file = folder / f"{whole.id}.D.{day.year}.{day.julday:03d}"
+                _finish(file, lambda temporary, part=part: part.write(temporary, format="MSEED"))
             day += SECONDS_PER_DAY
 
 
-def write_stations_csv(path: Path, sites: list[Site]) -> None:
+def write_stations_csv(path: Path, sites: Sequence[ArchiveStation]) -> None:
     """Write network, station, location, latitude, longitude (degrees) and elevation (m)."""
     lines = ["network,station,location,latitude,longitude,elevation_m"]
     for site in sites:
@@ -48,7 +84,9 @@ def write_stations_csv(path: Path, sites: list[Site]) -> None:
     _finish(path, lambda temporary: Path(temporary).write_text("\n".join(lines) + "\n"))
 
 
-def write_inventory(path: Path, sites: list[Site], sampling_rate_hz: float, start_time: float) -> None:
+def write_inventory(
+    path: Path, sites: Sequence[ArchiveStation], sampling_rate_hz: float, start_time: float
+) -> None:
     """Write StationXML with each channel's response (poles, zeros and gain)."""
     start = obspy.UTCDateTime(start_time)
     stations = [_station(site, sampling_rate_hz, start) for site in sites]
@@ -57,61 +95,50 @@ def write_inventory(path: Path, sites: list[Site], sampling_rate_hz: float, star
     _finish(path, lambda temporary: inventory.write(temporary, format="STATIONXML"))
 
 
-def _station(site: Site, sampling_rate_hz: float, start: obspy.UTCDateTime) -> Station:
+def _station(site: ArchiveStation, sampling_rate_hz: float, start: obspy.UTCDateTime) -> Station:
     _, code, location = site.station_id.split(".")
     place = {"latitude": site.latitude_deg, "longitude": site.longitude_deg, "elevation": site.elevation_m}
+    prefix = channel_prefix(site.instrument.sensor, sampling_rate_hz)
     channels = [
         Channel(
-            name, location, depth=0.0, azimuth=azimuth, dip=dip, sample_rate=sampling_rate_hz,
-            response=_response(site), start_date=start, **place,
+            prefix + component, location, depth=0.0, azimuth=azimuth, dip=dip,
+            sample_rate=sampling_rate_hz, response=_response(site.instrument), start_date=start, **place,
         )
-        for name, (azimuth, dip) in CHANNELS.items()
+        for component, (azimuth, dip) in COMPONENTS.items()
     ]  # fmt: skip
     return Station(code, channels=channels, creation_date=start, start_date=start, **place)
 
 
-def _response(site: Site) -> Response:
-    """Counts for m/s: the seismometer's two poles, flat and equal to the gain above its corner."""
-    instrument = site.instrument
-    omega, damping = 2.0 * np.pi * instrument.corner_hz, instrument.damping
-    pole = omega * complex(-damping, np.sqrt(1.0 - damping**2))
+def _response(instrument: ArchiveInstrument) -> Response:
+    """Counts for m/s (accelerometers: m/s²): the sensor's poles, equal to the gain above its corner."""
+    about = response_of(instrument.sensor, instrument.corner_hz, instrument.damping)
     frequency_hz = max(10.0, 2.0 * instrument.corner_hz)
     return Response.from_paz(
-        [0.0, 0.0],
-        [pole, pole.conjugate()],
+        [complex(*zero) for zero in about["zeros"]],
+        [complex(*pole) for pole in about["poles"]],
         instrument.gain_counts_s_m,
         stage_gain_frequency=frequency_hz,
         normalization_frequency=frequency_hz,
-        input_units="M/S",
+        input_units=about["input_unit"].upper(),
         output_units="COUNTS",
     )
 
 
 def write_catalog(
-    path: Path, events: list[tuple[str, Source, float, dict[str, tuple[Arrival, ...]]]], start_time: float
+    path: Path, events: Sequence[TrueEvent], prefixes: Mapping[str, str], start_time: float
 ) -> None:
     """Write true origins, magnitudes, mechanisms, P and S picks and arrivals as QuakeML.
 
-    events: id, source, origin time, and arrivals (s after start_time) by station.
+    prefixes: of each station's channels, see `channel_prefix`. start_time: UTC seconds to which the events'
+    arrivals refer.
     """
-    catalog = quakeml.Catalog([_event(*event, start_time) for event in events])
+    catalog = quakeml.Catalog([_event(event, prefixes, start_time) for event in events])
     _finish(path, lambda temporary: catalog.write(temporary, format="QUAKEML"))
 
 
-def _event(
-    event_id: str,
-    source: Source,
-    origin_time: float,
-    arrivals: dict[str, tuple[Arrival, ...]],
-    start_time: float,
-) -> quakeml.Event:
-    origin = quakeml.Origin(
-        resource_id=_resource(f"{event_id}/origin"),
-        time=obspy.UTCDateTime(origin_time),
-        latitude=source.latitude_deg,
-        longitude=source.longitude_deg,
-        depth=source.depth_km * 1000.0,
-    )
+def _event(true: TrueEvent, prefixes: Mapping[str, str], start_time: float) -> quakeml.Event:
+    event_id, source = true.event_id, true.source
+    origin = _origin(true)
     magnitude = quakeml.Magnitude(
         resource_id=_resource(f"{event_id}/magnitude"),
         mag=round(source.magnitude, 3),
@@ -119,16 +146,18 @@ def _event(
         origin_id=origin.resource_id,
     )
     picks = []
-    for station_id, labels in arrivals.items():
+    for station_id, labels in true.arrivals.items():
         for label in (one for one in labels if one.phase in ("P", "S")):
-            pick = _pick(f"{event_id}/{station_id}{label.phase}", station_id, label, start_time)
+            channel = prefixes[station_id] + ("Z" if label.phase == "P" else "N")
+            name = f"{event_id}/{station_id}{label.phase}"
+            pick = _pick(name, f"{station_id}.{channel}", label, start_time)
             picks.append(pick)
-            arrival_id = _resource(f"{event_id}/{station_id}{label.phase}/arrival")
+            arrival_id = _resource(f"{name}/arrival")
             arrival = quakeml.Arrival(resource_id=arrival_id, pick_id=pick.resource_id, phase=label.phase)
             origin.arrivals.append(arrival)
     event = quakeml.Event(
         resource_id=_resource(event_id),
-        event_type="earthquake",
+        event_type=QUAKEML_TYPES.get(source.source_type, source.source_type),
         origins=[origin],
         magnitudes=[magnitude],
         picks=picks,
@@ -138,13 +167,21 @@ def _event(
     return event
 
 
-def _pick(name: str, station_id: str, label: Arrival, start_time: float) -> quakeml.Pick:
-    network, station, location = station_id.split(".")
-    channel = "HHZ" if label.phase == "P" else "HHN"
+def _origin(true: TrueEvent) -> quakeml.Origin:
+    return quakeml.Origin(
+        resource_id=_resource(f"{true.event_id}/origin"),
+        time=obspy.UTCDateTime(true.origin_time),
+        latitude=true.source.latitude_deg,
+        longitude=true.source.longitude_deg,
+        depth=true.source.depth_km * 1000.0,
+    )
+
+
+def _pick(name: str, seed_id: str, label: Arrival, start_time: float) -> quakeml.Pick:
     return quakeml.Pick(
         resource_id=_resource(f"{name}/pick"),
         time=obspy.UTCDateTime(start_time + label.time_s),
-        waveform_id=quakeml.WaveformStreamID(network, station, location, channel),
+        waveform_id=quakeml.WaveformStreamID(seed_string=seed_id),
         phase_hint=label.phase,
         polarity=label.polarity,
         evaluation_mode="manual",
