@@ -87,11 +87,13 @@ def _envelope_shape(excerpt: Excerpt) -> dict[str, float]:
     envelope_db = 10.0 * np.log10(
         uniform_filter1d(np.square(excerpt.waveform).sum(axis=0), round(ENVELOPE_S * rate_hz)) + 1e-12
     )
-    p_top, s_top = envelope_db[p:s].max(), envelope_db[s : s + round(S_SPAN_S * rate_hz)].max()
+    # The centred average must not see S while it measures P.
+    p_end = s - round(0.5 * ENVELOPE_S * rate_hz) - 1
+    p_top, s_top = envelope_db[p:p_end].max(), envelope_db[s : s + round(S_SPAN_S * rate_hz)].max()
     shape = {}
     for delay_s in P_CODA_S:
         at = p + round(delay_s * rate_hz)
-        shape[f"p_envelope_{delay_s:g}s_db"] = float(envelope_db[at] - p_top) if at < s else np.nan
+        shape[f"p_envelope_{delay_s:g}s_db"] = float(envelope_db[at] - p_top) if at < p_end else np.nan
     for delay_s in S_CODA_S:
         shape[f"s_envelope_{delay_s:g}s_db"] = float(envelope_db[s + round(delay_s * rate_hz)] - s_top)
     # How rough the envelope is: smooth Gaussian coda against distinct packets.

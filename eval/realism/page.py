@@ -13,11 +13,14 @@ from ...data.records import Record, Skipped
 from ..baselines import StaLtaPicker, WindowPicker
 from ..report import Report
 from .excerpts import Excerpt, ExcerptConfig, cut_excerpts
-from .features import feature_table
+from .features import feature_names, feature_table
 from .figures import envelope_figure, feature_figure, spectra_figure
 from .network import NetworkConfig, NetworkSeparation, separate_waveforms
 from .picker_recall import recall_table
 from .two_sample import Separation, TwoSampleConfig, match, separate
+
+FEATURE_GROUPS = {"noise": ("noise_",), "P": ("p_",), "S and coda": ("s_", "coda_")}
+"""Parts of a record, by how the names of their features begin."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,11 +34,15 @@ class RealismConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Realism:
-    """What was found: the excerpts compared, how they were told apart, and how well they were picked."""
+    """What was found: the excerpts compared, how they were told apart, and how well they were picked.
+
+    groups: of `group_table`. recall: of `recall_table`.
+    """
 
     real: tuple[Excerpt, ...]
     synthetic: tuple[Excerpt, ...]
     separation: Separation
+    groups: pd.DataFrame
     network: NetworkSeparation | None
     recall: pd.DataFrame
     skipped: tuple[Skipped, ...]
@@ -72,6 +79,7 @@ def compare(
         real=tuple(real_excerpts),
         synthetic=tuple(chosen),
         separation=separate(real_features, chosen_features, config.two_sample),
+        groups=group_table(real_features, chosen_features, config.two_sample),
         network=network,
         recall=recall_table(sides, pickers, snr_db),
         skipped=(*skipped, *unfit),
@@ -98,6 +106,22 @@ def summary_table(result: Realism) -> pd.DataFrame:
     )
 
 
+def group_table(real: pd.DataFrame, synthetic: pd.DataFrame, config: TwoSampleConfig) -> pd.DataFrame:
+    """The AUC by features of one part of the record alone: which part is to be mended first.
+
+    real, synthetic: feature tables, already matched.
+    """
+    rows = []
+    for group, prefixes in FEATURE_GROUPS.items():
+        kept = [name for name in feature_names(real) if name.startswith(prefixes)]
+        columns = ["event_id", *kept]
+        found = separate(real[columns], synthetic[columns], config)
+        rows.append(
+            {"part": group, "features": len(kept), "AUC": found.auc, "low": found.low, "high": found.high}
+        )
+    return pd.DataFrame(rows)
+
+
 def write_page(result: Realism, path: str | Path) -> Path:
     """Write what was found as one HTML page with its numbers as JSON beside it."""
     report = Report("Synthetic records against real ones")
@@ -107,6 +131,7 @@ def write_page(result: Realism, path: str | Path) -> Path:
         "Cross-validated by event; every real record stands beside synthetic ones of like S − P and SNR."
     )
     report.table(summary_table(result), "Two-sample classifiers, 95 % intervals over events")
+    report.table(result.groups, "By the features of one part of the record alone")
     report.section("What tells them apart")
     report.figure(
         feature_figure(result.separation.features),

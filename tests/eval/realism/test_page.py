@@ -62,6 +62,9 @@ def test_a_comparison_becomes_a_page_with_its_numbers(record_of, tmp_path):
     result = compare(real, made, RealismConfig(two_sample=SMALL, network=None))
     assert result.separation.low > 0.8
     assert [item.item for item in result.skipped] == ["r200"]
+    parts = result.groups.set_index("part").AUC
+    # S alone was made larger: neither P nor the noise tells.
+    assert parts["S and coda"] > 0.8 > parts["P"] and parts["noise"] < 0.8
     summary = summary_table(result)
     assert summary.classifier.tolist() == ["features, logistic"] and summary.synthetic.tolist() == [16]
     page = write_page(result, tmp_path / "realism.html")
