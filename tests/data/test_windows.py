@@ -146,6 +146,20 @@ def test_another_rate_keeps_waveform_arrivals_offset_and_gaps(rate_hz):
     assert batch.sampling_rate_hz.tolist() == [100.0]
 
 
+@pytest.mark.parametrize("rate_hz", [99.96, 100.03, 40.02])
+def test_a_rate_beside_a_round_one_moves_no_arrival_within_a_window(rate_hz):
+    # Cut as if it were 100 Hz, a window of 99.96 Hz shows an arrival 12 ms early after 30 s.
+    arrival_s, width_s = 29.0, 0.05
+    time_s = np.arange(round(60 * rate_hz)) / rate_hz
+    pulse = np.exp(-0.5 * ((time_s - arrival_s) / width_s) ** 2).astype(np.float32)
+    record = make_record(60.0, rate_hz, [arrival("P", arrival_s)], waveform=np.tile(pulse, (3, 1)))
+    batch = cut_windows_at([record], [0], WindowConfig())
+    window_s = np.arange(3000) / 100.0
+    expected = np.exp(-0.5 * ((window_s - float(batch.labels["p_arrival_s"][0, 0])) / width_s) ** 2)
+    # One millisecond off would show as 0.012.
+    np.testing.assert_allclose(batch.waveform[0, 0].numpy(), expected, atol=2e-3)
+
+
 def test_a_resampled_window_beyond_the_record_is_not_observed():
     batch = cut_windows_at([make_record(10.0, 50.0)], [-250], WindowConfig(window_s=20.0))
     first, last = batch.observed[0, 0].nonzero().flatten()[[0, -1]].tolist()
