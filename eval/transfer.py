@@ -17,12 +17,11 @@ from ..data.formats.phasenet_npz import read_phasenet_npz
 from ..data.loading.windows import WindowConfig
 from ..data.records import Record, Skipped
 from ..data.splitting.splits import split_by_event
-from .baselines import PHASES, StaLtaPicker, WindowPicker
+from .baselines import PHASES, WindowPicker
 from .leakage import leakage_report
 from .model_picker import LOWEST_THRESHOLD, run_picker
-from .peaks import PeakPicks
 from .picking_scores import PickedWindows, PickingScores, ScoreSettings, make_scores
-from .quiet_noise import noise_windows, num_confirmed, read_noise, station_hours, thresholds_for_rate
+from .quiet_noise import noise_windows, read_noise, station_hours, thresholds_for_rate, without_events
 from .scored_windows import ScoredWindows, scored_windows
 
 NOISE_SIDES = ("dev", "test", "train")
@@ -34,18 +33,18 @@ class TransferConfig:
 
     events: a folder in PhaseNet's npz layout with P and S. p_only: another one, where S is unknown, or None.
     noise: a folder of waveform files whose first `quiet_s` hold no earthquake that anybody knows of.
+    max_noise_ratio: noise in which an STA/LTA goes so high is set aside (see `without_events`).
     windows_per_record: windows of `window_s` in which P falls anywhere, `margin_s` from the ends at least.
     dev_fraction: of the events. noise_fractions: of the noise files for thresholds (dev), for what is
         reported (test), and for training with real noise (train).
     false_picks_per_hour: what thresholds may cost, by phase.
-    confirmed_ratio, confirmed_within_s: a false pick with an STA/LTA trigger of this ratio so near it may be
-        an earthquake that nobody listed.
     """
 
     events: str = "$SEISFM_DATA/ncedc_phasenet"
     p_only: str | None = "$SEISFM_DATA/ncedc_denoiser"
     noise: str = "$SEISFM_DATA/pfo_weak"
     quiet_s: float = 90.0
+    max_noise_ratio: float = 5.0
     window_s: float = 30.0
     windows_per_record: int = 3
     margin_s: float = 1.0
@@ -54,8 +53,6 @@ class TransferConfig:
         default_factory=lambda: {"dev": 0.5, "test": 0.25, "train": 0.25}
     )
     false_picks_per_hour: dict[str, float] = field(default_factory=lambda: {"P": 1.5, "S": 1.5})
-    confirmed_ratio: float = 8.0
-    confirmed_within_s: float = 1.0
     seed: int = 0
     scores: ScoreSettings = field(default_factory=ScoreSettings)
 
@@ -79,7 +76,8 @@ class TransferData:
     """The windows of a study.
 
     events: of each set of real records by name: dev, test, all, and all's three- and one-component stations.
-    noise: dev and test. training_noise: records that a picker may learn from.
+    noise: dev and test, and test uncleared: with what may be earthquakes. training_noise: records that a
+        picker may learn from, cleared as well.
     """
 
     events: dict[str, ScoredWindows]
@@ -105,10 +103,13 @@ def load_transfer_data(config: TransferConfig) -> TransferData:
         skipped = skipped + more
     noise, more = read_noise(_filled(config.noise), config.quiet_s, config.window_s)
     noise_sides = split_by_event(noise, config.noise_fractions, config.seed)
+    quiet: dict[str, Sequence[Record]] = {"test uncleared": noise_sides["test"]}
+    for name in ("dev", "test"):
+        quiet[name] = without_events(noise_sides[name], config.max_noise_ratio, config.windows())
     return TransferData(
         events={name: _around_p(part, config) for name, part in sets.items() if len(part)},
-        noise={name: noise_windows(noise_sides[name], config.windows()) for name in ("dev", "test")},
-        training_noise=noise_sides["train"],
+        noise={name: noise_windows(part, config.windows()) for name, part in quiet.items()},
+        training_noise=without_events(noise_sides["train"], config.max_noise_ratio, config.windows()),
         skipped=(*skipped, *more),
     )
 
@@ -119,8 +120,8 @@ class TransferScores:
 
     table: one row a set, phase and tolerance, as in `PickingScores.table`, with `mae_s` of the hits at the
         largest tolerance, its interval, and `arrivals`, how many there were to find.
-    noise: one row a phase: false picks in an hour of the test side's noise, how many of them STA/LTA sees
-        too, and the threshold with where it comes from.
+    noise: one row a set of noise and phase: false picks in an hour, and the threshold with where it comes
+        from. The development side's are those that chose it.
     """
 
     table: pd.DataFrame
@@ -133,7 +134,7 @@ def score_transfer(
     config: TransferConfig,
     thresholds: Mapping[str, float] | None = None,
 ) -> TransferScores:
-    """Scores of all sets and of the test side's noise.
+    """Scores of all sets of earthquakes and of noise.
 
     thresholds: by phase; None takes those that the development side's noise allows.
     """
@@ -150,8 +151,10 @@ def score_transfer(
         _set_table(_scores(picked(windows), windows, config)).assign(set=name)
         for name, windows in data.events.items()
     ]
-    noise = _noise_table(picked(data.noise["test"]), data.noise["test"], config)
-    return TransferScores(table=pd.concat(tables, ignore_index=True), noise=noise)
+    noise = [_noise_table(picked(windows), windows).assign(set=name) for name, windows in data.noise.items()]
+    return TransferScores(
+        table=pd.concat(tables, ignore_index=True), noise=pd.concat(noise, ignore_index=True)
+    )
 
 
 def _thresholds(
@@ -193,14 +196,12 @@ def _set_table(scores: PickingScores) -> pd.DataFrame:
     return joined[joined.arrivals > 0]
 
 
-def _noise_table(found: PickedWindows, windows: ScoredWindows, config: TransferConfig) -> pd.DataFrame:
-    """Picks in noise by phase, and those that are seen by a stern STA/LTA as well."""
-    ratio = config.confirmed_ratio
-    loud = run_picker(StaLtaPicker(), windows)[0].above({"P": ratio / (1 + ratio)})
+def _noise_table(found: PickedWindows, windows: ScoredWindows) -> pd.DataFrame:
+    """Picks in noise by phase."""
     hours = station_hours(windows)
     rows = []
     for phase, threshold in found.thresholds.items():
-        picks: PeakPicks = found.picks.above({phase: threshold})
+        count = len(found.picks.above({phase: threshold}))
         rows.append(
             {
                 "picker": found.name,
@@ -208,9 +209,8 @@ def _noise_table(found: PickedWindows, windows: ScoredWindows, config: TransferC
                 "threshold": threshold,
                 "threshold_source": found.source[phase],
                 "station_hours": hours,
-                "false_picks": len(picks),
-                "per_hour": len(picks) / hours,
-                "confirmed": num_confirmed(picks, loud, config.confirmed_within_s),
+                "false_picks": count,
+                "per_hour": count / hours,
             }
         )
     return pd.DataFrame(rows)

@@ -78,7 +78,9 @@ def run_of_arm(study: StudyConfig, arm: Arm) -> FinetuneConfig:
                 f"{name}: synthesis changes synthetic sources, found {source['kind']} in {study.run}"
             )
     if arm.real_noise:
-        settings["noise"] = [{"kind": "corpus", "path": str(Path(study.output_dir) / "noise")}]
+        noise = {"kind": "corpus", "path": str(Path(study.output_dir) / "noise")}
+        settings["noise"] = [noise]
+        settings["train"] = [*settings["train"], noise]
     overrides = [*arm.overrides, f"output_dir={folder}"]
     run = build_config(FinetuneConfig, settings, overrides, source=f"arm {name}")
     steps = -(-arm.windows // run.training.batch_size)

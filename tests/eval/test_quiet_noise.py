@@ -1,4 +1,6 @@
-"""Noise read piece by piece, thresholds at a false-alarm rate, and picks that another detector confirms."""
+"""Noise read piece by piece, thresholds at a false-alarm rate, and pieces with a hidden event set aside."""
+
+import dataclasses
 
 import numpy as np
 import obspy
@@ -7,10 +9,10 @@ from seisfm.data.loading.windows import WindowConfig
 from seisfm.eval.peaks import make_picks
 from seisfm.eval.quiet_noise import (
     noise_windows,
-    num_confirmed,
     read_noise,
     station_hours,
     thresholds_for_rate,
+    without_events,
 )
 
 
@@ -75,8 +77,12 @@ def test_too_little_noise_is_refused():
         thresholds_for_rate(picks_of([0.4]), 0.5, {"P": 1.5}, lowest=0.05)
 
 
-def test_a_pick_is_confirmed_in_its_own_window_alone():
-    picks = make_picks([0, 0, 1], ["P"] * 3, [5.0, 9.0, 5.0], [0.5] * 3, [0.0] * 3)
-    reference = make_picks([0, 2], ["P", "P"], [5.8, 5.0], [0.9] * 2, [0.0] * 2)
-    assert num_confirmed(picks, reference, 1.0) == 1
-    assert num_confirmed(picks, reference, 0.5) == 0
+def test_pieces_with_a_sharp_onset_are_set_aside(folder):
+    records, _ = read_noise(folder, 40.0, 10.0)
+    assert len(records) == 12
+    joined = [
+        dataclasses.replace(record, waveform=np.concatenate([record.waveform, scale * record.waveform], 1))
+        for record, scale in zip(records[:6], (1, 1, 30, 1, 30, 1), strict=True)
+    ]
+    kept = without_events(joined, 5.0, WindowConfig(window_s=20.0))
+    assert [record.record_id for record in kept] == [records[i].record_id for i in (0, 1, 3, 5)]
