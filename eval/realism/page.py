@@ -11,6 +11,7 @@ import pandas as pd
 
 from ...data.records import Record, Skipped
 from ..baselines import StaLtaPicker, WindowPicker
+from ..pal import PalPicker
 from ..report import Report
 from .excerpts import Excerpt, ExcerptConfig, cut_excerpts
 from .features import feature_names, feature_table
@@ -52,7 +53,7 @@ def compare(
     real: Sequence[Record],
     synthetic: Sequence[Record],
     config: RealismConfig,
-    pickers: Sequence[WindowPicker] = (StaLtaPicker(),),
+    pickers: Sequence[WindowPicker] = (StaLtaPicker(), PalPicker()),
 ) -> Realism:
     """Compare real records with the synthetic ones that were taken at like S − P and SNR.
 
