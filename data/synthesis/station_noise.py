@@ -37,24 +37,26 @@ class StationNoiseConfig:
     peak_hz, peak_level: a microseism peak of one's own sea or lake. bump_hz, bump_level: a cultural peak.
     line_share: records with machines near; num_lines: harmonics of one, up to 4; line_level, line_width_hz:
         their height and width. mains_hz: of the grid, 50 or 60, one of them a record.
-    horizontal_db: how much louder the horizontals are. modulation: slow rise and fall of the amplitude
-        (standard deviation of its logarithm).
+    horizontal_db: how much louder the horizontals are, N and E alike; horizontal_spread_db: by how much at
+        most each of them differs from that. modulation: slow rise and fall of the amplitude (standard
+        deviation of its logarithm).
     daily_level: the range of the level above 1 Hz, from night to the early afternoon.
     """
 
     microseism: tuple[float, float] = (0.2, 0.9)
     mid: tuple[float, float] = (0.1, 0.65)
-    high_above_mid: tuple[float, float] = (-0.15, 0.55)
+    high_above_mid: tuple[float, float] = (-0.2, 0.45)
     peak_hz: tuple[float, float] = (0.12, 0.5)
     peak_level: tuple[float, float] = (0.0, 0.12)
     bump_hz: tuple[float, float] = (1.5, 30.0)
     bump_level: tuple[float, float] = (0.0, 0.2)
-    line_share: float = 0.25
+    line_share: float = 0.45
     num_lines: tuple[int, int] = (1, 4)
-    line_level: tuple[float, float] = (0.05, 0.35)
-    line_width_hz: tuple[float, float] = (0.02, 0.2)
+    line_level: tuple[float, float] = (0.05, 0.45)
+    line_width_hz: tuple[float, float] = (0.01, 0.2)
     mains_hz: tuple[float, float] = (50.0, 60.0)
-    horizontal_db: tuple[float, float] = (-1.0, 5.0)
+    horizontal_db: tuple[float, float] = (-4.0, 4.0)
+    horizontal_spread_db: float = 3.0
     modulation: tuple[float, float] = (0.0, 0.4)
     daily_level: tuple[float, float] = (0.0, 0.15)
 
@@ -63,16 +65,19 @@ class StationNoiseConfig:
         check_ranges(self, "peak_level", "bump_level", "line_level", "modulation", "daily_level", lowest=0.0)
         check_ranges(self, "microseism", "mid", "high_above_mid", "horizontal_db")
         check_shares(self, "line_share")
+        if self.horizontal_spread_db < 0:
+            raise ValueError(f"horizontal_spread_db must not be negative, found {self.horizontal_spread_db}")
         if not 1 <= self.num_lines[0] <= self.num_lines[1] <= _LINES:
             raise ValueError(f"num_lines must lie in 1 to {_LINES}, found {self.num_lines}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class NoiseLevels:
-    """The noise of each record's station, all `(record,)` but the lines' `(record, line)`.
+    """The noise of each record's station, all `(record,)` but for the lines' `(record, line)`.
 
-    See `StationNoiseConfig`. line_level is 0 for lines that are not there. daily_level: what is added to the
-    levels above 1 Hz in the loudest hour and taken off twelve hours away from it.
+    See `StationNoiseConfig`. horizontal_db: of N and E, `(record, 2)`. line_level is 0 for lines that are not
+    there. daily_level: what is added to the levels above 1 Hz in the loudest hour and taken off twelve hours
+    away from it.
     """
 
     microseism: Tensor
@@ -146,7 +151,7 @@ def draw_noise(
     def draw(name: str) -> Tensor:
         return uniform(station, f"noise/{name}", getattr(config, name))
 
-    mid = draw("mid")
+    mid, spread = draw("mid"), config.horizontal_spread_db
     line_hz, line_level, line_width_hz = _draw_lines(station, config)
     levels = NoiseLevels(
         microseism=draw("microseism"),
@@ -159,7 +164,7 @@ def draw_noise(
         line_hz=line_hz,
         line_level=line_level,
         line_width_hz=line_width_hz,
-        horizontal_db=draw("horizontal_db"),
+        horizontal_db=draw("horizontal_db")[:, None] + uniform(station, "noise/spread", (-spread, spread), 2),
         modulation=draw("modulation"),
         daily_level=0.5 * draw("daily_level"),
     )
@@ -210,7 +215,7 @@ def noise_motion(
     horizontal = torch.pow(10.0, levels.horizontal_db / 20.0)
     envelope = slow_modulation(levels, station, num_samples, rate_hz)[:, None]
     motion = motion * envelope
-    motion[:, 1:3] *= horizontal[:, None, None]
+    motion[:, 1:3] *= horizontal[:, :, None]
     return motion
 
 
@@ -231,18 +236,20 @@ def continuous_noise(
     rate_hz: float,
     start_hour: float,
     response: Response | None = None,
+    first_hour: int = 0,
 ) -> Tensor:
     """Hours or days of a station's noise with the cycle of the day, `(record, 3, sample)` in m/s.
 
     levels: without an hour's share, as `draw_noise` gives them for the hour 20. start_hour: local time at the
-    first sample. Each hour has noise of its own, cross-faded so that the power stays.
+    first sample. Each hour has noise of its own, cross-faded so that the power stays. first_hour: so
+    many hours went before, so that a long time made in pieces of whole hours is seamless.
     """
     hour = round(_HOUR_S * rate_hz)
     fade = torch.arange(hour, device=station.device) * (0.5 * math.pi / hour)
     rise, fall = fade.sin(), fade.cos()
     motion = torch.zeros(len(station), 3, num_samples, device=station.device)
     for number in range(-1, math.ceil(num_samples / hour)):
-        own = station.derive(f"noise/hour {number}")
+        own = station.derive(f"noise/hour {first_hour + number}")
         louder = levels.at_hour((start_hour + number + 1.0) % 24.0)
         piece = noise_motion(louder, own, 2 * hour, rate_hz, response)
         piece *= torch.cat([rise, fall])

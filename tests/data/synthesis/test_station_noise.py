@@ -55,7 +55,8 @@ def test_vertical_spectra_lie_inside_the_models_for_95_percent_of_records_and_fr
 def test_the_spectrum_of_the_motion_is_the_one_that_was_drawn():
     """The mean level of 64 records within 0.2 dB from 0.5 to 45 Hz, horizontals louder as they shall be."""
     random = random_of(64)
-    levels = draw_noise(random, StationNoiseConfig(horizontal_db=(6.0, 6.0), modulation=(0.0, 0.0)))
+    config = StationNoiseConfig(horizontal_db=(6.0, 6.0), horizontal_spread_db=0.0, modulation=(0.0, 0.0))
+    levels = draw_noise(random, config)
     frequency_hz, level_db = acceleration_psd_db(noise_motion(levels, random, SAMPLES, RATE_HZ))
     asked = levels.velocity_psd(frequency_hz.float()) * (2 * math.pi * frequency_hz) ** 2
     heard = (frequency_hz >= 0.5) & (frequency_hz <= 45.0)
@@ -83,7 +84,7 @@ def test_records_components_and_seeds_are_independent():
     spectrum = torch.fft.rfft(noise.flatten(0, 1).double() * torch.hann_window(SAMPLES))
     spectrum[:, :120] = 0
     correlation = torch.corrcoef(torch.fft.irfft(spectrum)) - torch.eye(48)
-    assert correlation.abs().max() < 0.15
+    assert correlation.abs().max() < 0.2
     assert correlation.square().mean().sqrt() < 0.04
 
 
@@ -145,6 +146,8 @@ def test_settings_from_yaml_words_and_their_errors():
     assert config.mid == (0.2, 0.3)
     with pytest.raises(ValueError, match="mid must be a range"):
         StationNoiseConfig(mid=(0.5, 0.1))
+    with pytest.raises(ValueError, match="horizontal_spread_db must not be negative"):
+        StationNoiseConfig(horizontal_spread_db=-1.0)
     with pytest.raises(ValueError, match="num_lines must lie in 1 to 4"):
         StationNoiseConfig(num_lines=(0, 9))
     with pytest.raises(ValueError, match="line_share must be between 0 and 1"):
