@@ -7,7 +7,7 @@ from functools import reduce
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad, threshold_
+from torch.nn.functional import pad, threshold
 
 from ..data.batch import WaveformBatch
 from ..data.masks import all_true
@@ -108,4 +108,4 @@ def _gaussian(square_s2: Tensor, sigma_s: float) -> Tensor:
     """In place of its argument."""
     # Below −87 the result is no normal float32, for which the CPU takes twenty times as long.
     exponent = square_s2.mul_(-0.5 / sigma_s**2).clamp_(min=-80.0)
-    return threshold_(exponent.exp_(), 1e-34, 0.0)
+    return threshold(exponent.exp_(), 1e-34, 0.0, inplace=True)
