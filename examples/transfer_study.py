@@ -11,16 +11,17 @@ are not trained again, those that are scored not scored again. Writes a folder a
 
 import argparse
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import yaml
 from matplotlib.figure import Figure
-from seisfm.configs.loader import CONFIG_FOLDER, build_config, load_config
+from seisfm.configs.loader import CONFIG_FOLDER, as_plain, build_config, load_config
 from seisfm.data.corpus.convert import write_corpus
 from seisfm.data.records import Record
+from seisfm.data.synthesis import SynthesisConfig
 from seisfm.eval.baselines import StaLtaPicker, WindowPicker
 from seisfm.eval.figures import PHASE_COLORS, add_legend, new_figure
 from seisfm.eval.model_picker import ModelPicker
@@ -38,14 +39,14 @@ FIXED = {"P": 0.3, "S": 0.3}
 class Arm:
     """One training of the study.
 
-    name: in tables, and of its folder. windows: how many it learns from. synthesis: changes to every
-    synthetic source. overrides: further changes of the run, as on a command line. real_noise: mix in real
-    noise.
+    name: in tables, and of its folder. windows: how many it learns from. synthesis: changes of every
+    synthetic source, such as `waves.branches=false`. overrides: changes of the run; both as on a command
+    line. real_noise: mix real noise into the windows, and let some windows be noise alone.
     """
 
     name: str
     windows: int
-    synthesis: dict[str, Any] = field(default_factory=dict)
+    synthesis: tuple[str, ...] = ()
     overrides: tuple[str, ...] = ()
     real_noise: bool = False
 
@@ -70,13 +71,8 @@ def run_of_arm(study: StudyConfig, arm: Arm) -> FinetuneConfig:
     name, folder = arm.name, folder_of(study, arm)
     path = Path(study.run) if Path(study.run).is_file() else CONFIG_FOLDER / study.run
     settings = yaml.safe_load(path.read_text(encoding="utf-8"))
-    for source in settings["train"]:
-        if source["kind"] == "synthetic":
-            source["synthesis"] = {**source.get("synthesis", {}), **arm.synthesis}
-        elif arm.synthesis:
-            raise ValueError(
-                f"{name}: synthesis changes synthetic sources, found {source['kind']} in {study.run}"
-            )
+    if arm.synthesis:
+        settings["train"] = [_changed(source, arm) for source in settings["train"]]
     if arm.real_noise:
         noise = {"kind": "corpus", "path": str(Path(study.output_dir) / "noise")}
         settings["noise"] = [noise]
@@ -85,6 +81,17 @@ def run_of_arm(study: StudyConfig, arm: Arm) -> FinetuneConfig:
     run = build_config(FinetuneConfig, settings, overrides, source=f"arm {name}")
     steps = -(-arm.windows // run.training.batch_size)
     return build_config(FinetuneConfig, settings, [*overrides, f"training.max_steps={steps}"], source=name)
+
+
+def _changed(source: dict[str, Any], arm: Arm) -> dict[str, Any]:
+    """A synthetic source with an arm's changes."""
+    if source["kind"] != "synthetic":
+        raise ValueError(
+            f"{arm.name}: synthesis changes synthetic sources, found one of kind {source['kind']}"
+        )
+    where = f"arm {arm.name}: synthesis"
+    synthesis = build_config(SynthesisConfig, source.get("synthesis", {}), arm.synthesis, source=where)
+    return source | {"synthesis": as_plain(asdict(synthesis))}
 
 
 def folder_of(study: StudyConfig, arm: Arm) -> Path:

@@ -44,11 +44,18 @@ def test_every_arm_of_the_shipped_study_is_a_run(example):
 
 def test_an_ingredient_of_no_synthetic_source_is_refused(example, tmp_path):
     (tmp_path / "run.yaml").write_text("output_dir: x\ntrain:\n  - {kind: seisbench, path: there}\n")
-    arms = [{"name": "one", "windows": 10, "synthesis": {"noise_share": 0.0}}]
+    arms = [{"name": "one", "windows": 10, "synthesis": ["snr=null"]}]
     study = build_config(
         example.StudyConfig, {"output_dir": "out", "run": str(tmp_path / "run.yaml"), "arms": arms}
     )
-    with pytest.raises(ValueError, match="one: synthesis changes synthetic sources, found seisbench"):
+    with pytest.raises(ValueError, match="synthesis changes synthetic sources, found one of kind seisbench"):
+        example.run_of_arm(study, study.arms[0])
+
+
+def test_an_ingredient_that_does_not_exist_is_refused(example):
+    arms = [{"name": "one", "windows": 10, "synthesis": ["scattering.share=0.0"]}]
+    study = build_config(example.StudyConfig, {"output_dir": "out", "arms": arms})
+    with pytest.raises(ValueError, match="arm one: synthesis: scattering: unknown key"):
         example.run_of_arm(study, study.arms[0])
 
 
