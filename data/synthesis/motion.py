@@ -69,20 +69,15 @@ def ground_motion(
     rate_hz = scene.instrument.rate_hz
     length = transform_length(num_samples, rate_hz)
     trains = source_trains(scene.sources, event, length // 2 + 1, rate_hz)
-    total = None
-    first_sample = None
+    total = torch.zeros(len(event), 3, length // 2 + 1, dtype=torch.complex64, device=event.device)
     for kind in KINDS:
         arrivals = _arrivals(kind, scene, origin_s)
         pulse = _pulse(arrivals, scene, length, trains, event, config.pulses)
-        reflected = _reflectivity(arrivals, scene, pulse, length, station)
-        if total is None:
-            first_sample, total = arrivals.onset_sample, reflected.mul_(pulse[:, None])
-        else:
-            total.addcmul_(reflected, pulse[:, None])
+        total.addcmul_(_reflectivity(arrivals, scene, pulse, length, station), pulse[:, None])
     motion = torch.fft.irfft(total, n=length)[..., :num_samples]
     add_surface_waves(motion, scene, origin_s, length, trains, event, config.surface_waves)
-    sample = torch.arange(num_samples, device=motion.device)
-    return motion * (sample >= first_sample_after(first_sample)[:, None]).float()[:, None]
+    silent = torch.arange(num_samples, device=motion.device) < _first_sample(scene, origin_s)[:, None]
+    return motion * (~silent).float()[:, None]
 
 
 def transform_length(num_samples: int, rate_hz: float) -> int:
@@ -90,6 +85,12 @@ def transform_length(num_samples: int, rate_hz: float) -> int:
     wanted = num_samples + round(PAD_S * rate_hz)
     lengths = [factor << max((wanted - 1) // factor, 1).bit_length() for factor in (1, 3, 5, 15)]
     return min(lengths)
+
+
+def _first_sample(scene: Scene, origin_s: Tensor) -> Tensor:
+    """Where each record's motion begins: at P."""
+    p_s = origin_s + scene.waves.travel_time_s[:, BRANCHES.index("P")].nan_to_num(0.0)
+    return first_sample_after(p_s * scene.instrument.rate_hz)
 
 
 def _arrivals(kind: str, scene: Scene, origin_s: Tensor) -> _Arrivals:

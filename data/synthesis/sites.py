@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from ..loading.window_random import WindowRandom
@@ -55,9 +54,3 @@ def draw_site(station: WindowRandom, config: SiteConfig) -> Site:
         resonance_gain=uniform(station, "site/resonance_gain", config.resonance_gain),
         resonance_width=uniform(station, "site/resonance_width", config.resonance_width),
     )
-
-
-def bedrock(num_records: int, kappa_s: float = 0.0, device: torch.device | str = "cpu") -> Site:
-    """Sites that amplify nothing: a reference to compare with."""
-    ones = torch.ones(num_records, device=device)
-    return Site(kappa_s=kappa_s * ones, resonance_hz=ones, resonance_gain=0.0 * ones, resonance_width=ones)
