@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
-from scipy.stats import kurtosis
 
 from .excerpts import Excerpt
 
@@ -150,7 +149,8 @@ def power_spectrum(part: FloatArray, rate_hz: float) -> tuple[FloatArray, FloatA
     """Frequencies and power of `(component, sample)`, summed over components, tapered, 0.25 Hz apart."""
     length = max(part.shape[1], round(4.0 * rate_hz))
     taper = np.hanning(part.shape[1] + 2)[1:-1]
-    power = np.square(np.abs(np.fft.rfft(part * taper, n=length, axis=1))).sum(axis=0)
+    # A part without any counts has a white spectrum, far below that of the record, not none.
+    power = np.square(np.abs(np.fft.rfft(part * taper, n=length, axis=1))).sum(axis=0) + 1e-12
     return np.asarray(np.fft.rfftfreq(length, 1.0 / rate_hz), dtype=np.float64), power
 
 
@@ -164,7 +164,7 @@ def _statistics(
     return {
         "noise_unsteadiness_db": float(level_db.std()),
         **{
-            f"{name}_log_kurtosis": float(np.log(np.mean(kurtosis(part, axis=1, fisher=False))))
+            f"{name}_log_kurtosis": _log_kurtosis(part)
             for name, part in (("noise", noise), ("p", p_wave), ("s", s_wave))
         },
     }
@@ -192,6 +192,13 @@ def rectilinearity(part: FloatArray) -> float:
 def _correlation(one: FloatArray, other: FloatArray) -> float:
     """Its size only; the sign depends on where the event is."""
     return float(abs(one @ other) / np.sqrt((one @ one) * (other @ other) + 1e-24))
+
+
+def _log_kurtosis(part: FloatArray) -> float:
+    """Logarithm of the mean over components, log 3 for normal motion; a part without any counts as that."""
+    power = np.square(part)
+    variance = power.mean(axis=1) + 1e-12
+    return float(np.log(np.mean((np.square(power).mean(axis=1) + 3e-24) / np.square(variance))))
 
 
 def _peak(part: FloatArray) -> float:

@@ -89,3 +89,12 @@ def test_p_coda_is_unknown_after_s(record_of):
     (excerpt,) = excerpts_of(record_of, 1, separation_s=0.8)
     features = features_of(excerpt)
     assert np.isfinite(features["p_envelope_0.5s_db"]) and np.isnan(features["p_envelope_1s_db"])
+
+
+def test_noise_that_the_digitizer_lost_gives_numbers_too():
+    waveform = np.zeros((3, 1900))
+    waveform[:, 600:] = np.random.default_rng(0).normal(size=(3, 1300))
+    features = features_of(excerpt_of(waveform))
+    assert features["noise_log_kurtosis"] == pytest.approx(np.log(3.0))
+    assert features["p_log_kurtosis"] == pytest.approx(np.log(3.0), abs=0.2)
+    assert features["p_snr_db"] > 100.0
