@@ -32,21 +32,27 @@ from seisfm.data.corpus.shards import CorpusConfig
 from seisfm.data.formats.seisbench_format import write_seisbench
 from seisfm.data.records import Record
 from seisfm.data.synthesis import SynthesisConfig, synthesize_records
+from seisfm.data.synthesis.faults import FaultConfig
+from seisfm.data.synthesis.recorder import RecorderConfig
 
 CORPORA = ("float32", "int32", "int32_delta_zstd")
 BASELINES = ("seisbench", "seisbench_cached")
 WARM_UP_WINDOWS = 512
+_NO_FAULTS = FaultConfig(dead_share=0.0, gap_share=0.0)
 _SYNTHESIS = SynthesisConfig(
-    duration_s=(90.0, 90.0), vertical_share=0.0, second_event_share=0.0, velocity_share=0.0
+    duration_s=(90.0, 90.0),
+    second_event_share=0.0,
+    recorder=RecorderConfig(vertical_share=0.0, velocity_share=0.0, faults=_NO_FAULTS),
 )
 
 
-def make_records(count: int, duration_s: float = 60.0, num_events: int = 200) -> Iterator[Record]:
+def make_records(count: int, duration_s: float = 60.0) -> Iterator[Record]:
     """Labelled counts: pieces of synthesized records at a place and a gain of their own.
 
     What counts for speed is their size and that they have labels; a few hundred seismograms are varied.
     """
     rng = np.random.default_rng(0)
+    num_events = max(1, min(200, count // 10))
     originals = list(synthesize_records(_SYNTHESIS, seed=0, num_events=num_events))
     for number in range(count):
         original = originals[number % len(originals)]

@@ -29,7 +29,7 @@ from seisfm.data.region.records import RegionConfig
 from seisfm.data.region.source import RegionFiles, iterate_region
 from seisfm.data.synthesis import SynthesisConfig, synthesize_archive
 from seisfm.data.synthesis.archive import SyntheticArchive
-from seisfm.data.synthesis.generate import EPOCH_2020_S
+from seisfm.data.synthesis.labelled_windows import EPOCH_2020_S
 
 UNPICKED_EVENT_SHARE, MISSING_S_SHARE = 0.15, 0.1
 SAME_S = 1e-4

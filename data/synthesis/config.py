@@ -34,7 +34,7 @@ class SynthesisConfig:
     start to its first P.
     stations_per_event: fewest and most.
     snr: log-uniform ratio of P to noise amplitude at an event's first station, above 1 Hz, which decides the
-    magnitude within `sources.magnitude`; null for magnitudes as Gutenberg and Richter's law has them.
+    magnitude within `sources.magnitude`; null for magnitudes of equal chance there.
     min_snr_db: the noise of a station where P stands out less is lowered to this ratio.
     second_event_share: records with another event of the same source, second_event_s after the first.
     media, sources, geometry: of the crusts, of what shakes, and of where stations stand. waves, motion,

@@ -68,7 +68,7 @@ class SyntheticRecords(Sequence[Record]):
 
         Around P they are made no longer than they are, which is what makes them fast.
         """
-        numbers = NUMBER_BITS - (random.bits("synthetic/number")[:, 0] & (NUMBER_BITS >> 1))
+        numbers = NUMBER_BITS - (random.bits("synthetic/number") & (NUMBER_BITS >> 1))
         views = self.earth.views(numbers)
         rate_hz = self.earth.config.sampling_rate_hz
         lead, num_native = native_span(windows.num_samples, rate_hz, windows.sampling_rate_hz)

@@ -111,7 +111,9 @@ def test_an_event_on_both_sides_is_refused(settings):
 
 def test_noise_sources_are_mixed_in(settings, tmp_path):
     source = settings["train"][0]
-    noise = source | {"seed": 5, "num_events": 3, "synthesis": source["synthesis"] | {"noise_share": 1.0}}
+    kinds = ("earthquake", "quarry_blast", "explosion", "collapse", "surface_event")
+    silence = {"sources": {"types": dict.fromkeys(kinds, 0.0) | {"noise": 1.0}}}
+    noise = source | {"seed": 5, "num_events": 3, "synthesis": source["synthesis"] | silence}
     finetune(_config(settings))
     finetune(_config(settings, noise=[noise], output_dir=str(tmp_path / "noisy")))
     assert not _equal(_state(tmp_path / "run"), _state(tmp_path / "noisy"))
