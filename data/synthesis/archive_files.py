@@ -112,7 +112,8 @@ def _station(site: ArchiveStation, sampling_rate_hz: float, start: obspy.UTCDate
 def _response(instrument: ArchiveInstrument) -> Response:
     """Counts for m/s (accelerometers: m/s²): the sensor's poles, equal to the gain above its corner."""
     about = response_of(instrument.sensor, instrument.corner_hz, instrument.damping)
-    frequency_hz = max(10.0, 2.0 * instrument.corner_hz)
+    # So far above the corner that the sensor is flat there to 0.3 %.
+    frequency_hz = max(10.0, 10.0 * instrument.corner_hz)
     return Response.from_paz(
         [complex(*zero) for zero in about["zeros"]],
         [complex(*pole) for pole in about["poles"]],

@@ -99,24 +99,6 @@ def false_alarm_table(result: AuditResult, truth: dict[str, str]) -> pd.DataFram
     return table.assign(**{"of": len(clean), "rate": table["records"] / max(len(clean), 1)})
 
 
-def with_origin_times(records: Sequence[Record], p_km_s: float = 6.0) -> list[Record]:
-    """Synthetic records on one clock: an origin for each event, and P after it by the way at one velocity.
-
-    Synthetic records of an event all begin at the same instant, whenever their P comes.
-    """
-    return [_timed(record, p_km_s) for record in records]
-
-
-def _timed(record: Record, p_km_s: float) -> Record:
-    p_s, way_km = record.arrival_s("P"), record.metadata.get("path_ep_distance_km")
-    if way_km is None or not np.isfinite(p_s):
-        return record
-    about = {"source_origin_time": utc_text(record.start_time)}
-    way_km = np.hypot(way_km, record.metadata.get("source_depth_km", 0.0))
-    start_time = round(float(record.start_time + way_km / p_km_s - p_s), 3)
-    return replace(record, start_time=start_time, metadata=record.metadata | about)
-
-
 def _moved(*families: str) -> Corrupt:
     """Labels moved by 5 to 10 s to either side, within the record."""
 
