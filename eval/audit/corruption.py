@@ -12,6 +12,9 @@ import pandas as pd
 
 from ...data.formats.seisbench_columns import utc_seconds, utc_text
 from ...data.records import Arrival, Record
+from ...data.synthesis import SynthesisConfig, synthesize_records
+from ...data.synthesis.faults import FaultConfig
+from ...data.synthesis.recorder import RecorderConfig
 from .run import AuditResult
 
 Corrupt = Callable[[Record, np.random.Generator], Record | None]
@@ -28,6 +31,19 @@ class Corruption:
     make: Corrupt
     checks: tuple[str, ...]
     adds: bool = False
+
+
+def faultless_records(seed: int, num_events: int) -> list[Record]:
+    """Synthetic records whose installation and telemetry have no faults of their own."""
+    faults = FaultConfig(
+        reversed_share=0.0,
+        swapped_share=0.0,
+        gain_error_share=0.0,
+        dead_share=0.0,
+        gap_share=0.0,
+        clip_share=0.0,
+    )
+    return synthesize_records(SynthesisConfig(recorder=RecorderConfig(faults=faults)), seed, num_events)
 
 
 def corrupt_records(

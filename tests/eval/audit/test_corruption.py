@@ -5,11 +5,11 @@ from functools import cache
 import numpy as np
 import pytest
 from seisfm.data.records import Record
-from seisfm.data.synthesis import SynthesisConfig, synthesize_records
 from seisfm.eval.audit.corruption import (
     CORRUPTIONS,
     corrupt_records,
     false_alarm_table,
+    faultless_records,
     recall_table,
 )
 from seisfm.eval.audit.run import AuditResult, audit
@@ -29,7 +29,7 @@ LEAST_RECALL = {
 @cache
 def corrupted() -> tuple[list[Record], list[Record], dict[str, str], AuditResult]:
     """Seed 1 is the one that the thresholds were chosen on: this guards against falling back from there."""
-    records = synthesize_records(SynthesisConfig(), 1, 130)
+    records = faultless_records(1, 130)
     changed, truth = corrupt_records(records, 1, 0.04)
     return records, changed, truth, audit(changed)
 
