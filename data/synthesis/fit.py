@@ -1,8 +1,8 @@
-"""A synthetic Earth for one region: ranges narrowed to what a few real records of it show.
+"""A synthetic Earth for one region: ranges moved and narrowed until its records look like a few real ones.
 
-Among synthetic records, whose parameters are known, a regression tells each parameter from the features that
-can be measured. What it says of the real ones, with its shrinkage and its own scatter taken away, is the mean
-and the spread of the parameter in the region (regression calibration: Carroll et al., 2006, chapter 4).
+Each parameter is judged by the feature that it decides most. How the feature follows the parameter is
+measured on synthetic records, whose parameters are known; how far the real feature is off, and how much less
+it scatters, tells how far the range has to move and how wide it may be. Some rounds of this follow the bends.
 """
 
 from __future__ import annotations
@@ -27,32 +27,52 @@ from .views import Views
 
 FloatArray = NDArray[np.float64]
 
-NUM_SYNTHETIC = 1500
-NUM_AFTER = 300
+NUM_SYNTHETIC = 600
+ROUNDS = 3
 LEAST_RECORDS = 8
-LEAST_EXPLAINED = 0.15
-"""A parameter of which the features explain less than this share of the variance is left as it is."""
+LEAST_T = 5.0
+"""A feature must follow its parameter by so many standard errors, or the parameter is left as it is."""
 
-LEAST_NARROWING = 0.9
 NARROWEST = 0.1
 """No range becomes narrower than this share of its former width."""
 
-RIDGE = 1e-3
+LEAST_CHANGE = 0.1
+"""Ranges that would move by less than this share of their width stay as they are."""
 
-RANGES = (
-    "geometry.distance_km", "sources.stress_drop_pa", "media.s_quality_1hz", "site.kappa_s",
-    "scattering.rise_s", "scattering.p_decay", "scattering.s_decay", "scattering.quality_1hz",
-    "noise.high_above_mid", "noise.horizontal_db", "snr",
-)  # fmt: skip
-"""Ranges (low, high) that can be narrowed."""
 
-LINEAR = frozenset(
-    {"scattering.p_decay", "scattering.s_decay", "noise.high_above_mid", "noise.horizontal_db"}
-)
-"""Those of numbers that are uniform themselves; of all others the logarithm is."""
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """A range and what decides it: one of `FEATURES`, less another one. log: the logarithm is uniform."""
+
+    feature: str
+    less: str | None = None
+    log: bool = True
+
+    def of(self, features: FloatArray) -> FloatArray:
+        """The feature `(record,)`."""
+        value = features[:, FEATURES.index(self.feature)]
+        return value if self.less is None else value - features[:, FEATURES.index(self.less)]
+
+
+PAIRS = {
+    "geometry.distance_km": Pair(feature="log10 S minus P (s)"),
+    "snr": Pair(feature="P signal to noise (dB)"),
+    "noise.high_above_mid": Pair(feature="log10 noise 16-32 Hz", less="log10 noise 1-2 Hz", log=False),
+    "noise.horizontal_db": Pair(feature="horizontal to vertical noise (dB)", log=False),
+    "site.kappa_s": Pair(feature="log10 S 16-32 Hz", less="log10 S 4-8 Hz"),
+    "scattering.rise_s": Pair(feature="log10 growth of P over 1 s"),
+    "scattering.p_coda": Pair(feature="log10 end of P coda to P"),
+    "scattering.s_coda": Pair(feature="log10 coda after 5 s to S"),
+}
+
+CONTROLS = (0, 1)
+"""Features that decide others with them: S minus P, and the signal-to-noise ratio."""
 
 SPREADS = ("scattering.p_coda", "scattering.s_coda")
-"""(median, standard deviation of the logarithm) that can be moved."""
+"""Not a range (low, high), but a median and the standard deviation of the logarithm; the median is moved."""
+
+SPREADS_REACHED = 2.0
+"""So many standard deviations a median may move."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,8 +120,8 @@ def fit_config(
 ) -> FittedConfig:
     """Ranges of `base` narrowed to what some real records with P and S show.
 
-    A range is changed only where the features tell the parameter, and where it comes out narrower: what the
-    records do not tell stays as wide as it was.
+    No range leaves that of `base`, and what the records do not tell stays as it was. num_synthetic: synthetic
+    records in each round.
 
     Raises ValueError where fewer than 8 records can be measured.
     """
@@ -114,18 +134,23 @@ def fit_config(
         )
     rates_hz = [records[position].sampling_rate_hz for position in range(len(records))]
     base = replace(base, sampling_rate_hz=float(np.median(rates_hz)))
-    before, parameters = _population(base, seed, num_synthetic)
-    inputs = _Inputs(before, real)
-    settings: dict[str, Any] = {}
-    for name in RANGES + SPREADS:
-        new = _new_value(name, parameters[name], inputs, _value(base, name))
-        if new is not None:
-            settings[name] = new
-    changed = {name: (_value(base, name), new) for name, new in settings.items()}
-    fitted = base
-    for name, new in settings.items():
-        fitted = _with_value(fitted, name, new)
-    after, _ = _population(fitted, seed + 1, min(NUM_AFTER, num_synthetic))
+    fitted, before = base, None
+    for number in range(ROUNDS):
+        features, parameters = _population(fitted, seed + number, num_synthetic)
+        before = features if before is None else before
+        like, unlike = _compared(features, real)
+        for name, pair in PAIRS.items():
+            new = _new_value(name, pair, parameters[name], pair.of(like), pair.of(unlike), fitted, base)
+            fitted = _with_value(fitted, name, new)
+    changed = {}
+    for name in PAIRS:
+        old, new = _value(base, name), _value(fitted, name)
+        if _is_change(name, old, new):
+            changed[name] = (old, new)
+        else:
+            fitted = _with_value(fitted, name, old)
+    after, _ = _population(fitted, seed + ROUNDS, num_synthetic)
+    assert before is not None
     return FittedConfig(
         config=fitted, changed=changed, real=real, before=before, after=after, skipped=skipped
     )
@@ -171,73 +196,95 @@ def _plain(config: SynthesisConfig) -> SynthesisConfig:
 def _parameters(views: Views, config: SynthesisConfig) -> dict[str, FloatArray]:
     """By the name of its range, what was drawn for each record."""
     scene = views.scene
-    drawn = {
-        "geometry.distance_km": log_uniform(views.event, "geometry/distance", config.geometry.distance_km),
-        "sources.stress_drop_pa": scene.sources.stress_drop_pa,
-        "media.s_quality_1hz": scene.media.s_quality_1hz,
-        "site.kappa_s": scene.site.kappa_s,
-        "noise.high_above_mid": views.noise.high - views.noise.mid,
-        "noise.horizontal_db": views.noise.horizontal_db[:, 0],
-        "snr": log_uniform(views.event, "size/snr", config.snr or (1.0, 1.0)),
+    return {
+        name: column.double().numpy()
+        for name, column in {
+            "geometry.distance_km": log_uniform(
+                views.event, "geometry/distance", config.geometry.distance_km
+            ),
+            "snr": log_uniform(views.event, "size/snr", config.snr or (1.0, 1.0)),
+            "noise.high_above_mid": views.noise.high - views.noise.mid,
+            "noise.horizontal_db": views.noise.horizontal_db.mean(dim=1),
+            "site.kappa_s": scene.site.kappa_s,
+            "scattering.rise_s": scene.scattering.rise_s,
+            "scattering.p_coda": scene.scattering.p_coda,
+            "scattering.s_coda": scene.scattering.s_coda,
+        }.items()
     }
-    for name in (*RANGES, *SPREADS):
-        if name.startswith("scattering."):
-            drawn[name] = getattr(scene.scattering, name.removeprefix("scattering."))
-    return {name: column.double().numpy() for name, column in drawn.items()}
 
 
-class _Inputs:
-    """The regressors of synthetic and real records: standardized features and their squares."""
-
-    def __init__(self, synthetic: FloatArray, real: FloatArray):
-        known = np.isfinite(synthetic).all(axis=0) & np.isfinite(real).all(axis=0)
-        centre, spread = synthetic[:, known].mean(axis=0), synthetic[:, known].std(axis=0)
-        spread = np.where(spread > 0, spread, 1.0)
-        # Features far beyond all synthetic ones say no more than the outermost of these.
-        parts = [np.clip((part[:, known] - centre) / spread, -3.0, 3.0) for part in (synthetic, real)]
-        self.synthetic, self.real = (np.concatenate([part, part**2 - 1.0], axis=1) for part in parts)
-
-    def predictions(self, parameter: FloatArray) -> tuple[FloatArray, float]:
-        """What the features say of the real records' parameter, and the share of variance that they explain.
-
-        The share is that of the half of the synthetic records which the regression has not seen.
-        """
-        half = len(parameter) // 2
-        seen = self._regress(self.synthetic[:half], parameter[:half], self.synthetic[half:])
-        error = np.var(parameter[half:] - seen)
-        explained = 1.0 - error / np.var(parameter[half:])
-        return self._regress(self.synthetic, parameter, self.real), float(explained)
-
-    def _regress(self, inputs: FloatArray, parameter: FloatArray, wanted: FloatArray) -> FloatArray:
-        centre = parameter.mean()
-        products = inputs.T @ inputs + RIDGE * len(inputs) * np.eye(inputs.shape[1])
-        weights = np.linalg.solve(products, inputs.T @ (parameter - centre))
-        return centre + wanted @ weights
+def _compared(synthetic: FloatArray, real: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Both without what distance and noise do to the other features, by regression on the synthetic."""
+    adjusted = synthetic.copy(), real.copy()
+    inputs = [np.stack([part[:, c] ** power for c in CONTROLS for power in (1, 2)], 1) for part in adjusted]
+    centre = inputs[0].mean(axis=0)
+    for column in set(range(len(FEATURES))) - set(CONTROLS):
+        known = np.isfinite(synthetic[:, column])
+        if known.any():
+            value = synthetic[known, column]
+            weights = np.linalg.lstsq(inputs[0][known] - centre, value - value.mean(), rcond=None)[0]
+            for part, own in zip(adjusted, inputs, strict=True):
+                part[:, column] -= (own - centre) @ weights
+    return adjusted
 
 
-def _new_value(name: str, drawn: FloatArray, inputs: _Inputs, old: Any) -> tuple[float, float] | None:
-    """The new range (or median and spread), None where the records do not tell one."""
-    if old is None or old[0] == old[1]:
-        return None
-    log = name not in LINEAR
-    parameter = np.log(np.maximum(drawn, 1e-12)) if log else drawn
-    predicted, explained = inputs.predictions(parameter)
-    if explained < LEAST_EXPLAINED:
-        return None
-    prior, variance = parameter.mean(), parameter.var()
-    mean = prior + (predicted.mean() - prior) / explained
-    own_scatter = explained * (1.0 - explained) * variance
-    spread = math.sqrt(max(predicted.var() - own_scatter, 0.0)) / explained
-    error = math.sqrt(predicted.var() / len(predicted)) / explained
+def _new_value(
+    name: str,
+    pair: Pair,
+    drawn: FloatArray,
+    synthetic: FloatArray,
+    real: FloatArray,
+    fitted: SynthesisConfig,
+    base: SynthesisConfig,
+) -> tuple[float, float] | None:
+    """The range (or median and spread) with which the synthetic feature should be as the real one is."""
+    old, widest = _value(fitted, name), _value(base, name)
+    parameter = np.log(np.maximum(drawn, 1e-12)) if pair.log else drawn
+    known = np.isfinite(synthetic) & np.isfinite(parameter)
+    real, synthetic, parameter = real[np.isfinite(real)], synthetic[known], parameter[known]
+    if old is None or len(real) < LEAST_RECORDS or not parameter.std() > 0:
+        return old
+    slope, scatter, t = _following(parameter, synthetic)
+    if t < LEAST_T:
+        return old
+    centre = parameter.mean() + (np.median(real) - np.median(synthetic)) / slope
+    spread = math.sqrt(max(_robust_std(real) ** 2 - scatter**2, 0.0)) / abs(slope)
+    error = _robust_std(real) / math.sqrt(len(real)) / abs(slope)
     if name in SPREADS:
-        return float(np.exp(mean)), float(np.clip(math.hypot(spread, error), NARROWEST * old[1], old[1]))
-    low, high = (math.log(limit) for limit in old) if log else old
-    reach = max(math.sqrt(3.0) * spread + 2.0 * error, 0.5 * NARROWEST * (high - low))
-    mean = min(max(mean, low + 0.5 * NARROWEST * (high - low)), high - 0.5 * NARROWEST * (high - low))
-    new_low, new_high = max(low, mean - reach), min(high, mean + reach)
-    if new_high - new_low > LEAST_NARROWING * (high - low):
-        return None
-    return (math.exp(new_low), math.exp(new_high)) if log else (new_low, new_high)
+        reach = SPREADS_REACHED * widest[1]
+        moved = np.clip(centre, math.log(widest[0]) - reach, math.log(widest[0]) + reach)
+        return math.exp(moved), widest[1]
+    low, high = (math.log(limit) for limit in widest) if pair.log else widest
+    least = 0.5 * NARROWEST * (high - low)
+    centre = min(max(float(centre), low + least), high - least)
+    # Around the centre on both sides alike, or the middle of the records would be missed.
+    reach = min(max(math.sqrt(3.0) * spread + error, least), centre - low, high - centre)
+    new = centre - reach, centre + reach
+    return (math.exp(new[0]), math.exp(new[1])) if pair.log else new
+
+
+def _following(parameter: FloatArray, feature: FloatArray) -> tuple[float, float, float]:
+    """How a feature follows a parameter: slope, scatter about the line, and the slope in standard errors."""
+    slope = float(np.cov(parameter, feature)[0, 1] / parameter.var(ddof=1))
+    apart = feature - feature.mean() - slope * (parameter - parameter.mean())
+    error = apart.std() / (parameter.std() * math.sqrt(len(parameter)))
+    return slope, _robust_std(apart), abs(slope) / max(float(error), 1e-12)
+
+
+def _robust_std(values: FloatArray) -> float:
+    """Standard deviation, from quartiles."""
+    return float(np.subtract(*np.percentile(values, [75, 25])) / 1.349)
+
+
+def _is_change(name: str, old: Any, new: Any) -> bool:
+    if old is None or new is None:
+        return False
+    if name in SPREADS:
+        return abs(math.log(new[0] / old[0])) > LEAST_CHANGE
+    former, later = (
+        math.log(limits[1] / limits[0]) if PAIRS[name].log else limits[1] - limits[0] for limits in (old, new)
+    )
+    return later < (1.0 - LEAST_CHANGE) * former
 
 
 def _value(config: Any, name: str) -> Any:
