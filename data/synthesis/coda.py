@@ -29,25 +29,36 @@ SHARES = {"P": (0.75, 0.45, 0.45), "S": (0.42, 0.75, 0.75)}
 """How the coda's amplitude is shared by Z, N, E."""
 
 COMPONENT_SPREAD = 0.15
+WAXING_KNOT_S = 0.25
+WAXING_TOGETHER = 0.5
+"""The share of the waxing's variance that the components have in common."""
+
 SHORTEST_LAPSE_S = 0.1
 _INT16_STD = math.sqrt((2.0**32 - 1.0) / 12.0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class CodaShape:
-    """The envelopes of a coda, all `(record,)`: rise, power, lapse time, and Qc = quality_1hz f^exponent."""
+    """The envelopes of a coda, all `(record,)`: rise, power, lapse time, and Qc = quality_1hz f^exponent.
+
+    end_s: when after the onset it falls off, None where it fades by itself.
+    """
 
     rise_s: Tensor
     decay: Tensor
     lapse_s: Tensor
     quality_1hz: Tensor
     quality_exponent: Tensor
+    end_s: Tensor | None = None
 
     def spread_envelope(self, time_s: Tensor) -> Tensor:
-        """(1 − e^(−t/τ)) (1 + t/T)^(−p), `(record, sample)`; 0 at the onset."""
+        """(1 − e^(−t/τ)) (1 + t/T)^(−p) / (1 + (t/end)⁴), `(record, sample)`; 0 at the onset."""
         power = (time_s / self.lapse_s[:, None]).log1p_().mul_(-self.decay[:, None]).clamp_(min=-80.0).exp_()
         rise = (time_s / -self.rise_s[:, None]).clamp_(min=-80.0).exp_()
-        return power.addcmul_(power, rise, value=-1.0)
+        power.addcmul_(power, rise, value=-1.0)
+        if self.end_s is not None:
+            power /= (time_s / self.end_s[:, None]).square_().square_().add_(1.0)
+        return power
 
     def loss_per_s(self, frequency_hz: float) -> Tensor:
         """π f / Qc, the rate of the coda's exponential decay."""
@@ -59,14 +70,21 @@ def coda_shape(kind: str, scattering: Scattering, lapse_s: Tensor) -> CodaShape:
     """The envelope (1 − e^(−t/τ)) (1 + t/T)^(−p) e^(−π f t/Qc) after an onset of P or S, with T = lapse_s.
 
     The power of the lapse time is single scattering's spreading (Aki & Chouet, 1975). For S it counts from
-    the source; P coda, which ends in the S wave, has S minus P for its T.
+    the source; P coda, which ends in the S wave, has S minus P for its T. It is divided by
+    1 + (t / (p_coda_end T))⁴ besides: what is late in a record is as horizontal as S.
     """
+    end_s = None
+    if kind == "P":
+        end_s = torch.where(
+            lapse_s > 0, scattering.p_coda_end * lapse_s.clamp(min=SHORTEST_LAPSE_S), torch.inf
+        )
     return CodaShape(
         rise_s=scattering.rise_s,
         decay=scattering.p_decay if kind == "P" else scattering.s_decay,
         lapse_s=lapse_s.clamp(min=SHORTEST_LAPSE_S),
         quality_1hz=scattering.quality_1hz,
         quality_exponent=scattering.quality_exponent,
+        end_s=end_s,
     )
 
 
@@ -127,6 +145,19 @@ def white_noise(kind: str, num_samples: int, station: WindowRandom) -> Tensor:
     quarters = -(-num_samples // 4)
     numbers = station.bits(f"coda/{kind}/white", 3, quarters).view(torch.int16)
     return numbers[..., :num_samples].to(torch.float32).mul_(1.0 / _INT16_STD)
+
+
+def waxing(kind: str, depth: Tensor, num_samples: int, rate_hz: float, station: WindowRandom) -> Tensor:
+    """A factor `(record, 3, sample)` by which the coda waxes and wanes within 0.25 s, of mean square 1.
+
+    Its logarithm is normal at the knots. depth: its standard deviation there, `(record,)`.
+    """
+    knots = math.ceil((num_samples - 1) / (WAXING_KNOT_S * rate_hz)) + 1
+    own = station.normal(f"coda/{kind}/waxing", 3, knots).mul_(math.sqrt(1.0 - WAXING_TOGETHER))
+    own += station.normal(f"coda/{kind}/waxing together", 1, knots).mul_(math.sqrt(WAXING_TOGETHER))
+    depth = depth[:, None, None]
+    values = own.mul_(depth).sub_(depth.square()).exp_()
+    return torch.nn.functional.interpolate(values, num_samples, mode="linear", align_corners=True)
 
 
 def lowpass_response(

@@ -9,11 +9,11 @@ from torch import Tensor
 
 from ..event_types import EVENT_TYPES
 from ..loading.window_random import WindowRandom
-from .coda import coda_amplitude, coda_shape, reflectivity_spectrum, white_noise
+from .coda import coda_amplitude, coda_shape, reflectivity_spectrum, waxing, white_noise
 from .draws import uniform
-from .plan import BRANCHES, Splitting
+from .plan import BRANCHES
 from .pulses import PulseConfig, log_pulse_shape, pulse_corner_hz, pulse_level_m_s, recorded_spectrum
-from .scatterers import converted_motion, follower_arrivals
+from .scatterers import converted_motion, follower_arrivals, packet_arrivals
 from .scene import Scene
 from .source_trains import SourceTrains, source_trains
 from .surface_waves import SurfaceWaveConfig, add_surface_waves
@@ -74,6 +74,7 @@ def ground_motion(
         arrivals = _arrivals(kind, scene, origin_s)
         pulse = _pulse(arrivals, scene, length, trains, event, config.pulses)
         total.addcmul_(_reflectivity(arrivals, scene, pulse, length, station), pulse[:, None])
+    total *= scene.site.transfer(length, rate_hz)
     motion = torch.fft.irfft(total, n=length)[..., :num_samples]
     add_surface_waves(motion, scene, origin_s, length, trains, event, config.surface_waves)
     silent = torch.arange(num_samples, device=motion.device) < _first_sample(scene, origin_s)[:, None]
@@ -148,6 +149,7 @@ def _reflectivity(
     lapse_s = arrivals.separation_s if kind == "P" else arrivals.travel_time_s
     shape = coda_shape(kind, scene.scattering, lapse_s)
     white = white_noise(kind, length, station)
+    white *= waxing(kind, scene.scattering.coda_waxing, length, rate_hz, station)
     onset = first_sample_after(arrivals.onset_sample).float()
     return reflectivity_spectrum(series, onset, amplitude, shape, white, rate_hz)
 
@@ -160,7 +162,7 @@ def _impulses(arrivals: _Arrivals, scene: Scene, station: WindowRandom) -> list[
     )
     direct = [(arrivals.delay_s, arrivals.motion)]
     if arrivals.kind == "S":
-        direct = _split(arrivals, scene.splitting)
+        direct = _split_packets(arrivals, scene, station)
     converted_s = scene.scattering.conversion_delay_s.minimum(LATEST_CONVERSION * arrivals.separation_s)
     converted_s = converted_s if arrivals.kind == "P" else -converted_s
     converted = converted_motion(scene.scattering, arrivals.motion[:, 0], arrivals.kind)
@@ -172,13 +174,18 @@ def _impulses(arrivals: _Arrivals, scene: Scene, station: WindowRandom) -> list[
     ]
 
 
-def _split(arrivals: _Arrivals, splitting: Splitting) -> list[tuple[Tensor, Tensor]]:
-    """S waves as two: the faster with the vertical, and what is horizontally across, which comes later."""
-    azimuth = splitting.fast_azimuth_deg.deg2rad()
+def _split_packets(arrivals: _Arrivals, scene: Scene, station: WindowRandom) -> list[tuple[Tensor, Tensor]]:
+    """S as packets of waves, each of them as two: the faster with the vertical, and what is horizontally
+    across, which comes later.
+    """
+    packet_s, size = packet_arrivals(scene.scattering, station, arrivals.motion.shape[1])
+    azimuth = scene.splitting.fast_azimuth_deg.deg2rad()
     across = torch.stack([torch.zeros_like(azimuth), -azimuth.sin(), azimuth.cos()], dim=1).float()
     slow = (arrivals.motion * across[:, None]).sum(dim=-1, keepdim=True) * across[:, None]
-    later_s = arrivals.delay_s + splitting.delay_s[:, None].float()
-    return [(arrivals.delay_s, arrivals.motion - slow), (later_s, slow)]
+    delay_s = (arrivals.delay_s[:, :, None] + packet_s).flatten(1)
+    later_s = delay_s + scene.splitting.delay_s[:, None].float()
+    parts = ((delay_s, arrivals.motion - slow), (later_s, slow))
+    return [(part_s, (motion[:, :, None] * size[..., None]).flatten(1, 2)) for part_s, motion in parts]
 
 
 def place_impulses(series: Tensor, place: Tensor, motion: Tensor) -> None:

@@ -16,6 +16,9 @@ from .draws import Range, check_ranges, check_shares, log_uniform, uniform
 
 LEAST_FOLLOWERS = 3
 MOST_POISSON = 64
+PACKET_SIZE = 12
+"""So many waves close behind S share what its onset lacks."""
+
 FIRST_FOLLOWER_S = 0.04
 """No follower comes sooner: the first motion is direct."""
 
@@ -29,6 +32,10 @@ class ScatteringConfig:
     rise_s: log-uniform time in which scattered energy builds up; long ones make emergent onsets.
     p_decay, s_decay: exponents of the fall with lapse time, see `coda.coda_envelope`.
     quality_1hz, quality_exponent: coda Qc = quality f^exponent.
+    p_coda_end: P coda falls off steeply after so many times S minus P, see `coda.coda_shape`; 1e6: never.
+    coda_waxing: depth, as a standard deviation of the logarithm, in which the coda waxes and wanes.
+    direct_s: amplitude of S at its onset as a fraction of all of it; (1, 1) leaves it one pulse.
+    s_packet_s: log-uniform mean delay of the waves behind it that have the rest of its energy.
     follower_share: of records with distinct secondary arrivals; followers_per_s: their rate after an onset;
         follower_size: median and spread of their amplitude as a fraction of the parent's.
     conversion_share: of stations over a layer that converts P to S and S to P; conversion: amplitude as a
@@ -43,6 +50,10 @@ class ScatteringConfig:
     s_decay: Range = (1.5, 3.8)
     quality_1hz: Range = (40.0, 200.0)
     quality_exponent: Range = (0.5, 1.0)
+    p_coda_end: Range = (1.5, 2.5)
+    coda_waxing: Range = (0.0, 0.5)
+    direct_s: Range = (0.3, 0.8)
+    s_packet_s: Range = (0.03, 0.15)
     follower_share: float = 1.0
     followers_per_s: Range = (1.0, 12.0)
     follower_size: Range = (0.41, 0.5)
@@ -52,13 +63,17 @@ class ScatteringConfig:
 
     def __post_init__(self) -> None:
         check_shares(self, "coda_share", "follower_share", "conversion_share")
-        check_ranges(self, "rise_s", "quality_1hz", "conversion_delay_s", lowest=1e-3)
+        check_ranges(self, "rise_s", "quality_1hz", "conversion_delay_s", "s_packet_s", lowest=1e-3)
+        check_ranges(self, "p_coda_end", lowest=0.1)
+        check_ranges(self, "coda_waxing", "direct_s", lowest=0.0)
         check_ranges(self, "p_decay", "s_decay", "quality_exponent", "conversion", lowest=0.0)
         check_ranges(self, "followers_per_s", lowest=0.0)
         if self.followers_per_s[1] > 12.0:
             raise ValueError(
                 f"followers_per_s must stay within 12 ({MOST_POISSON} in 4 s), found {self.followers_per_s}"
             )
+        if self.direct_s[1] > 1.0:
+            raise ValueError(f"direct_s must be at most 1, all of the amplitude, found {self.direct_s}")
         for name in ("p_coda", "s_coda", "follower_size"):
             median, spread = getattr(self, name)
             if median <= 0 or spread < 0:
@@ -79,6 +94,10 @@ class Scattering:
     s_decay: Tensor
     quality_1hz: Tensor
     quality_exponent: Tensor
+    p_coda_end: Tensor
+    coda_waxing: Tensor
+    direct_s: Tensor
+    s_packet_s: Tensor
     followers_per_s: Tensor
     follower_size: Tensor
     follower_spread: float
@@ -104,6 +123,10 @@ def draw_scattering(station: WindowRandom, config: ScatteringConfig) -> Scatteri
         s_decay=uniform(station, "scattering/s_decay", config.s_decay),
         quality_1hz=uniform(station, "scattering/quality", config.quality_1hz),
         quality_exponent=uniform(station, "scattering/quality_exponent", config.quality_exponent),
+        p_coda_end=uniform(station, "scattering/p_coda_end", config.p_coda_end),
+        coda_waxing=uniform(station, "scattering/coda_waxing", config.coda_waxing),
+        direct_s=uniform(station, "scattering/direct_s", config.direct_s),
+        s_packet_s=log_uniform(station, "scattering/s_packet", config.s_packet_s),
         followers_per_s=uniform(station, "scattering/followers_per_s", config.followers_per_s),
         follower_size=share_of("follower", config.follower_share) * config.follower_size[0],
         follower_spread=config.follower_size[1],
@@ -135,6 +158,24 @@ def follower_arrivals(
     turned = station.normal(f"{name}/direction", *shape, 3).mul_(0.5)
     turned += torch.nn.functional.normalize(motion, dim=-1)[:, :, None]
     return delay_s, turned.mul_((size / torch.linalg.vector_norm(turned, dim=-1))[..., None])
+
+
+def packet_arrivals(
+    scattering: Scattering, station: WindowRandom, num_branches: int
+) -> tuple[Tensor, Tensor]:
+    """Delays (s) and sizes `(record, branch, arrival)` of the waves that S near its onset consists of.
+
+    The first is the onset itself, of size `direct_s`. The others, with exponential delays and normal sizes,
+    have the rest of the energy, 1 − direct_s², on average: real S reaches half of its height in 50 ms, after
+    many ways that differ little. All move as their parent does.
+    """
+    shape = num_branches, PACKET_SIZE
+    onset = scattering.direct_s[:, None, None].expand(-1, num_branches, 1)
+    rest = (1.0 - scattering.direct_s.square()).div(PACKET_SIZE).sqrt()[:, None, None]
+    delay_s = station.uniform("packet/delay", *shape).neg_().log1p_().neg_()
+    delay_s *= scattering.s_packet_s[:, None, None]
+    size = station.normal("packet/size", *shape).mul_(rest)
+    return torch.nn.functional.pad(delay_s, (1, 0)), torch.cat([onset, size], dim=-1)
 
 
 def _exist(mean: Tensor, station: WindowRandom, name: str, shape: tuple[int, int]) -> Tensor:

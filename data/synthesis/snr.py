@@ -61,9 +61,7 @@ def expected_noise_rms(
     """
     frequency_hz = torch.arange(num_samples // 2 + 1, device=levels.mid.device) * (rate_hz / num_samples)
     heard_hz = frequency_hz[frequency_hz >= SNR_HIGHPASS_HZ]
-    amplitude = levels.velocity_amplitude(heard_hz)
-    if response is not None:
-        amplitude = amplitude * response(heard_hz).abs()
+    amplitude = levels.recorded_amplitude(heard_hz, response, num_components=1)[:, 0]
     return (amplitude.double().square().sum(dim=1) * (rate_hz / num_samples)).sqrt().float()
 
 

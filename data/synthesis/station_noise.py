@@ -22,6 +22,8 @@ LOUDEST_HOUR = 14.0
 _HOUR_S = 3600.0
 _BUMP_DECADES, _PEAK_DECADES = 0.08, 0.1
 _LINES = 4
+_HEARD_HZ = (4.0, 15.0)
+"""Where the sensor's own noise is compared with the ground's."""
 
 Response = Callable[[Tensor], Tensor]
 """An instrument's complex response to ground velocity, `(frequency,)` in Hz to `(record, frequency)`."""
@@ -38,8 +40,11 @@ class StationNoiseConfig:
     line_share: records with machines near; num_lines: harmonics of one, up to 4; line_level, line_width_hz:
         their height and width. mains_hz: of the grid, 50 or 60, one of them a record.
     horizontal_db: how much louder the horizontals are, N and E alike; horizontal_spread_db: by how much at
-        most each of them differs from that. modulation: slow rise and fall of the amplitude (standard
-        deviation of its logarithm).
+        most each of them differs from that; component_spread: standard deviation of the logarithm by which
+        the amplitudes of Z, N and E differ besides.
+    self_noise_db: of sensor and digitizer, which no response shapes, relative to the ground's noise as
+        recorded at 4–15 Hz, −200 for none; self_noise_slope: its amplitudes go with f^−slope.
+    modulation: slow rise and fall of the amplitude (standard deviation of its logarithm).
     daily_level: the range of the level above 1 Hz, from night to the early afternoon.
     """
 
@@ -56,17 +61,22 @@ class StationNoiseConfig:
     line_width_hz: tuple[float, float] = (0.01, 0.2)
     mains_hz: tuple[float, float] = (50.0, 60.0)
     horizontal_db: tuple[float, float] = (-4.0, 4.0)
-    horizontal_spread_db: float = 3.0
+    horizontal_spread_db: float = 1.5
+    component_spread: float = 0.15
+    self_noise_db: tuple[float, float] = (-25.0, 0.0)
+    self_noise_slope: tuple[float, float] = (0.0, 0.6)
     modulation: tuple[float, float] = (0.0, 0.4)
     daily_level: tuple[float, float] = (0.0, 0.15)
 
     def __post_init__(self) -> None:
         check_ranges(self, "peak_hz", "bump_hz", "line_width_hz", "mains_hz", lowest=1e-3)
         check_ranges(self, "peak_level", "bump_level", "line_level", "modulation", "daily_level", lowest=0.0)
-        check_ranges(self, "microseism", "mid", "high_above_mid", "horizontal_db")
+        check_ranges(self, "self_noise_slope", lowest=0.0)
+        check_ranges(self, "microseism", "mid", "high_above_mid", "horizontal_db", "self_noise_db")
         check_shares(self, "line_share")
-        if self.horizontal_spread_db < 0:
-            raise ValueError(f"horizontal_spread_db must not be negative, found {self.horizontal_spread_db}")
+        for name in ("horizontal_spread_db", "component_spread"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative, found {getattr(self, name)}")
         if not 1 <= self.num_lines[0] <= self.num_lines[1] <= _LINES:
             raise ValueError(f"num_lines must lie in 1 to {_LINES}, found {self.num_lines}")
 
@@ -75,7 +85,8 @@ class StationNoiseConfig:
 class NoiseLevels:
     """The noise of each record's station, all `(record,)` but for the lines' `(record, line)`.
 
-    See `StationNoiseConfig`. horizontal_db: of N and E, `(record, 2)`. line_level is 0 for lines that are not
+    See `StationNoiseConfig`. horizontal_db: of N and E, `(record, 2)`. component_log: natural logarithm of a
+    further factor of Z, N and E, `(record, 3)`. line_level is 0 for lines that are not
     there. daily_level: what is added to the levels above 1 Hz in the loudest hour and taken off twelve hours
     away from it.
     """
@@ -91,6 +102,9 @@ class NoiseLevels:
     line_level: Tensor
     line_width_hz: Tensor
     horizontal_db: Tensor
+    component_log: Tensor
+    self_noise_db: Tensor
+    self_noise_slope: Tensor
     modulation: Tensor
     daily_level: Tensor
 
@@ -131,6 +145,45 @@ class NoiseLevels:
         """
         return self.velocity_amplitude(frequency_hz).double().square_()
 
+    def component_gain(self, num_components: int = 3) -> Tensor:
+        """By how much components are louder than the spectrum of `velocity_psd`, `(record, component)`.
+
+        Z, N and E; 1 for any further one.
+        """
+        gain = self.component_log.exp()
+        gain[:, 1:] *= torch.pow(10.0, self.horizontal_db / 20.0)
+        return torch.nn.functional.pad(gain, (0, num_components - 3), value=1.0)
+
+    def recorded_amplitude(
+        self, frequency_hz: Tensor, response: Response | None = None, num_components: int = 3
+    ) -> Tensor:
+        """The root of the spectral density of what is recorded, `(record, component, frequency)`.
+
+        response: what the instrument, which has noise of its own, makes of the ground's; None for the ground
+        alone. Both are normal and independent, so that their powers add.
+        """
+        ground, gain = self.velocity_amplitude(frequency_hz), self.component_gain(num_components)
+        if response is None:
+            return gain[:, :, None] * ground[:, None]
+        recorded = ground * response(frequency_hz).abs()
+        own = self.self_noise(recorded, frequency_hz)
+        power = recorded.square_()[:, None] * gain.square_()[:, :, None]
+        return power.add_(own.square_()[:, None]).sqrt_()
+
+    def self_noise(self, recorded: Tensor, frequency_hz: Tensor) -> Tensor:
+        """Amplitudes of what sensor and digitizer add, in the unit of `recorded`, `(record, frequency)`.
+
+        recorded: amplitudes of the ground's noise after the response. The two are equally loud at 4–15 Hz for
+        0 dB.
+        """
+        low_hz, high_hz = _HEARD_HZ
+        heard = (frequency_hz >= low_hz) & (frequency_hz <= high_hz)
+        heard[-1] |= ~heard.any()
+        shape = frequency_hz.clamp(min=0.1) / math.sqrt(low_hz * high_hz)
+        shape = (-self.self_noise_slope[:, None] * shape.log()).exp_()
+        ratio = _rms(recorded[:, heard]) / _rms(shape[:, heard])
+        return shape.mul_((ratio * torch.pow(10.0, self.self_noise_db / 20.0))[:, None])
+
     def velocity_amplitude(self, frequency_hz: Tensor) -> Tensor:
         """The root of `velocity_psd`, float32, in m/s/√Hz."""
         low_db, high_db = noise_models_db(frequency_hz)
@@ -165,6 +218,9 @@ def draw_noise(
         line_level=line_level,
         line_width_hz=line_width_hz,
         horizontal_db=draw("horizontal_db")[:, None] + uniform(station, "noise/spread", (-spread, spread), 2),
+        component_log=config.component_spread * station.normal("noise/component", 3),
+        self_noise_db=draw("self_noise_db"),
+        self_noise_slope=draw("self_noise_slope"),
         modulation=draw("modulation"),
         daily_level=0.5 * draw("daily_level"),
     )
@@ -200,23 +256,20 @@ def noise_motion(
 ) -> Tensor:
     """Ground velocity in m/s when nothing happens, float32 `(record, component, sample)`.
 
-    response: what the instrument makes of it. num_components: Z, N and E; of a fourth, the water's above an
-        ocean bottom seismometer, only the vertical motion is given here (see `recorder`).
+    response: what the instrument makes of it, with noise of its own; None for the ground alone.
+    num_components: Z, N and E; of a fourth, the water's above an ocean bottom
+        seismometer, only the vertical motion is given here (see `recorder`).
     """
     length = next_fast_len(num_samples + num_samples % 2, real=True)
     length += length % 2
     frequency_hz = torch.arange(length // 2 + 1, device=station.device) * (rate_hz / length)
     # E|X|² = PSD · rate · n / 2, half of it in the real and half in the imaginary part.
-    amplitude = levels.velocity_amplitude(frequency_hz) * math.sqrt(rate_hz * length / 4.0)
-    shape = amplitude if response is None else amplitude * response(frequency_hz)
+    shape = levels.recorded_amplitude(frequency_hz, response, num_components)
+    shape *= math.sqrt(rate_hz * length / 4.0)
     white = station.normal("noise/white", num_components, length // 2 + 1, 2)
-    spectrum = torch.view_as_complex(white).mul_(shape[:, None])
+    spectrum = torch.view_as_complex(white.mul_(shape[..., None]))
     motion = torch.fft.irfft(spectrum, n=length)[..., :num_samples]
-    horizontal = torch.pow(10.0, levels.horizontal_db / 20.0)
-    envelope = slow_modulation(levels, station, num_samples, rate_hz)[:, None]
-    motion = motion * envelope
-    motion[:, 1:3] *= horizontal[:, :, None]
-    return motion
+    return motion * slow_modulation(levels, station, num_samples, rate_hz)[:, None]
 
 
 def slow_modulation(levels: NoiseLevels, station: WindowRandom, num_samples: int, rate_hz: float) -> Tensor:
@@ -257,6 +310,10 @@ def continuous_noise(
         begin, end = max(first, 0), min(first + 2 * hour, num_samples)
         motion[..., begin:end] += piece[..., begin - first : end - first]
     return motion
+
+
+def _rms(amplitude: Tensor) -> Tensor:
+    return amplitude.double().square().mean(dim=1).sqrt().float()
 
 
 def _ramp(log_f: Tensor, low_hz: float, high_hz: float) -> Tensor:

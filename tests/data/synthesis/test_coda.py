@@ -12,8 +12,10 @@ from seisfm.data.synthesis.coda import (
     BAND_CENTRES_HZ,
     CodaShape,
     coda_amplitude,
+    coda_shape,
     lowpass_response,
     reflectivity_spectrum,
+    waxing,
     white_noise,
 )
 from seisfm.data.synthesis.scatterers import ScatteringConfig, draw_scattering
@@ -38,13 +40,15 @@ def _shape(quality, exponent, decay=1.0):
     )
 
 
-def _coda(station, shape, rate_hz=RATE_HZ, length=LENGTH):
+def _coda(station, shape, rate_hz=RATE_HZ, length=LENGTH, depth=0.5):
+    white = white_noise("S", length, station)
+    white *= waxing("S", torch.full((NUM_RECORDS,), depth), length, rate_hz, station)
     spectrum = reflectivity_spectrum(
         torch.zeros(NUM_RECORDS, 3, length),
         torch.full((NUM_RECORDS,), float(ONSET)),
         torch.ones(NUM_RECORDS, 3),
         shape,
-        white_noise("S", length, station),
+        white,
         rate_hz,
     )
     return torch.fft.irfft(spectrum, n=length)
@@ -73,9 +77,35 @@ def test_coda_quality_is_recovered_from_the_envelope_within_20_percent(station, 
 def test_the_early_coda_is_white_noise_under_one_envelope(station):
     """Where bands have not yet lost anything, the sum of their filters gives back the noise, to 1 %."""
     shape = _shape(1e9, 0.5, decay=0.0)
-    motion = _coda(station, shape)[..., ONSET + 200 :]
+    motion = _coda(station, shape, depth=0.0)[..., ONSET + 200 :]
     noise = white_noise("S", LENGTH, station)[..., ONSET + 200 :]
     assert float((motion - noise).square().mean()) < 1e-4
+
+
+def test_the_coda_waxes_as_deeply_as_asked_and_keeps_its_power(station):
+    """Logarithm of standard deviation 0.5 every 0.25 s, half of its variance common to the components."""
+    factor = waxing("S", torch.full((NUM_RECORDS,), 0.5), 7501, RATE_HZ, station)
+    knots = factor[..., ::25]
+    assert float(knots.log().std()) == pytest.approx(0.5, rel=0.03)
+    assert float(knots.square().mean()) == pytest.approx(1.0, rel=0.05)
+    correlation = torch.corrcoef(knots.log().transpose(0, 1).flatten(1))
+    assert float(correlation[0, 1]) == pytest.approx(0.5, abs=0.05)
+    still = waxing("S", torch.zeros(NUM_RECORDS), 7501, RATE_HZ, station)
+    assert torch.equal(still, torch.ones_like(still))
+
+
+def test_p_coda_ends_under_s_and_s_coda_does_not(station):
+    """At 2, 4 and 8 times S minus P a half, 1/17 and 1/257 of the lasting coda's amplitude are left."""
+    ends, lasts = (draw_scattering(station, ScatteringConfig(p_coda_end=(end, end))) for end in (2.0, 1e6))
+    lapse_s, time_s = torch.full((NUM_RECORDS,), 3.0), torch.tensor([[6.0, 12.0, 24.0]])
+    p_coda, lasting = (coda_shape("P", way, lapse_s).spread_envelope(time_s) for way in (ends, lasts))
+    torch.testing.assert_close((p_coda / lasting)[0], 1.0 / torch.tensor([2.0, 17.0, 257.0]))
+    s_coda = (coda_shape("S", way, lapse_s).spread_envelope(time_s) for way in (ends, lasts))
+    torch.testing.assert_close(*s_coda)
+    without_s = coda_shape("P", ends, torch.zeros(NUM_RECORDS)).spread_envelope(time_s)
+    torch.testing.assert_close(
+        without_s, coda_shape("P", lasts, torch.zeros(NUM_RECORDS)).spread_envelope(time_s)
+    )
 
 
 def test_nothing_precedes_the_onset(station):

@@ -20,6 +20,7 @@ from seisfm.data.synthesis.motion import (
 from seisfm.data.synthesis.pulses import PulseConfig, hypocentral_km, pulse_corner_hz
 from seisfm.data.synthesis.scatterers import ScatteringConfig, draw_scattering
 from seisfm.data.synthesis.seismometers import InstrumentConfig
+from seisfm.data.synthesis.sites import SiteConfig
 from seisfm.data.synthesis.surface_waves import SurfaceWaveConfig
 
 RATE_HZ = 100.0
@@ -93,6 +94,7 @@ def test_magnitude_is_recovered_from_noise_free_spectra_to_a_tenth(draw_scene, o
         sources=dataclasses.replace(only_direct.sources, magnitude=(0.0, 3.0), depth_km=(3.0, 15.0)),
         geometry=GeometryConfig(distance_km=(20.0, 60.0), distance_scatter=0.0),
         instrument=InstrumentConfig(share=(1.0, 0.0, 0.0, 0.0)),
+        site=SiteConfig(roughness=(0.0, 0.0)),
     )
     scene, event, station = draw_scene(64, config, seed=5)
     motion = ground_motion(scene, _p_at(scene), 700, event, station, NO_RG)[:, 0]

@@ -12,6 +12,7 @@ from seisfm.data.synthesis.scatterers import (
     converted_motion,
     draw_scattering,
     follower_arrivals,
+    packet_arrivals,
 )
 
 NUM_RECORDS = 512
@@ -65,6 +66,19 @@ def test_conversions_move_across_their_parent(station):
     torch.testing.assert_close(converted_motion(scattering, motion, "S")[0], torch.tensor([0.6, 0.0, 0.0]))
 
 
+def test_an_s_packet_keeps_the_energy_and_begins_with_its_onset(station):
+    """Onset 0.5, the sum of squares 1 on average over 2,048 packets; mean delay 0.1 s of exponential ones."""
+    scattering = draw_scattering(station, ScatteringConfig(direct_s=(0.5, 0.5), s_packet_s=(0.1, 0.1)))
+    delay_s, size = packet_arrivals(scattering, station, 4)
+    assert bool((delay_s[..., 0] == 0).all()) and bool((size[..., 0] == 0.5).all())
+    assert bool((delay_s[..., 1:] >= 0).all())
+    assert float(size.square().sum(dim=-1).mean()) == pytest.approx(1.0, abs=0.03)
+    assert float(delay_s[..., 1:].mean()) == pytest.approx(0.1, rel=0.03)
+    assert float(delay_s[..., 1:].std()) == pytest.approx(0.1, rel=0.03)
+    whole = draw_scattering(station, ScatteringConfig(direct_s=(1.0, 1.0)))
+    assert not bool(packet_arrivals(whole, station, 4)[1][..., 1:].any())
+
+
 def test_each_ingredient_can_be_left_out(station):
     config = ScatteringConfig(coda_share=0.0, follower_share=0.0, conversion_share=0.0)
     scattering = draw_scattering(station, config)
@@ -89,6 +103,8 @@ def test_a_record_scatters_alike_in_any_batch(station):
         ({"p_coda": (0.0, 0.4)}, "p_coda must be"),
         ({"followers_per_s": (1.0, 20.0)}, "followers_per_s must stay within 12"),
         ({"coda_share": 1.5}, "coda_share must be between 0 and 1"),
+        ({"direct_s": (0.5, 1.2)}, "direct_s must be at most 1"),
+        ({"coda_waxing": (0.4, 0.2)}, "coda_waxing must be a range"),
         ({"rise_s": (0.0, 1.0)}, "rise_s must be a range"),
     ],
 )

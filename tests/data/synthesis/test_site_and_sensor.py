@@ -8,7 +8,7 @@ import pytest
 import torch
 from seisfm.data.loading.window_random import WindowRandom, window_keys
 from seisfm.data.synthesis.seismometers import SENSORS, Instrument, InstrumentConfig, draw_instrument
-from seisfm.data.synthesis.sites import Site, SiteConfig, draw_site
+from seisfm.data.synthesis.sites import NUM_KNOTS, Site, SiteConfig, draw_site
 
 RATE_HZ = 100.0
 
@@ -31,9 +31,33 @@ def test_soft_ground_amplifies_at_its_peak_alone():
         resonance_hz=torch.tensor([4.0]),
         resonance_gain=torch.tensor([3.0]),
         resonance_width=torch.tensor([0.2]),
+        log_gain=torch.zeros(1, 3, NUM_KNOTS),
     )
     gain = site.log_resonance(torch.tensor([0.0, 0.5, 4.0, 4.0 * math.exp(0.2), 40.0])).exp()[0]
     assert gain.tolist() == pytest.approx([1.0, 1.0, 4.0, 1.0 + 3.0 * math.exp(-0.5), 1.0], rel=1e-4)
+
+
+def test_each_component_has_a_transfer_function_as_rough_as_asked():
+    """Logarithm of the amplitude: standard deviation 0.3 at the knots, and components differ."""
+    random = WindowRandom(window_keys(torch.arange(200), "rough"))
+    site = draw_site(random, SiteConfig(roughness=(0.3, 0.3)))
+    log_amplitude = site.transfer(8192, RATE_HZ).abs().log()
+    knots_hz = 0.2 * 2.0 ** (torch.arange(NUM_KNOTS) * 8.0 / (NUM_KNOTS - 1))
+    place = (knots_hz[10:] * 8192 / RATE_HZ).round().long().clamp(max=4096)
+    at_knots = log_amplitude[..., place]
+    assert float(at_knots.std()) == pytest.approx(0.3, rel=0.03)
+    assert float(torch.corrcoef(at_knots.transpose(0, 1).flatten(1)).fill_diagonal_(0.0).abs().max()) < 0.05
+    smooth = draw_site(random, SiteConfig(roughness=(0.0, 0.0))).transfer(8192, RATE_HZ)
+    assert torch.equal(smooth, torch.ones_like(smooth))
+
+
+def test_a_transfer_function_is_causal_and_keeps_the_sign_of_what_comes_first():
+    """Less than 1e-4 of the first value in the 10 s before it, in 200 records of the roughest ground."""
+    random = WindowRandom(window_keys(torch.arange(200), "rough"))
+    site = draw_site(random, SiteConfig(roughness=(0.45, 0.45)))
+    answer = torch.fft.irfft(site.transfer(8192, RATE_HZ))
+    assert float(answer[..., 0].min()) > 0.3
+    assert float((answer[..., -1000:].abs().amax(dim=-1) / answer[..., 0]).max()) < 1e-4
 
 
 def test_velocity_sensors_are_flat_above_their_corner_and_fall_with_the_square_below():
@@ -100,3 +124,5 @@ def test_instruments_that_cannot_be(settings, message):
 def test_sites_that_cannot_be():
     with pytest.raises(ValueError, match="kappa_s must be a range"):
         SiteConfig(kappa_s=(0.0, 0.05))
+    with pytest.raises(ValueError, match="roughness must be a range"):
+        SiteConfig(roughness=(-0.1, 0.2))

@@ -55,7 +55,9 @@ def test_vertical_spectra_lie_inside_the_models_for_95_percent_of_records_and_fr
 def test_the_spectrum_of_the_motion_is_the_one_that_was_drawn():
     """The mean level of 64 records within 0.2 dB from 0.5 to 45 Hz, horizontals louder as they shall be."""
     random = random_of(64)
-    config = StationNoiseConfig(horizontal_db=(6.0, 6.0), horizontal_spread_db=0.0, modulation=(0.0, 0.0))
+    config = StationNoiseConfig(
+        horizontal_db=(6.0, 6.0), horizontal_spread_db=0.0, component_spread=0.0, modulation=(0.0, 0.0)
+    )
     levels = draw_noise(random, config)
     frequency_hz, level_db = acceleration_psd_db(noise_motion(levels, random, SAMPLES, RATE_HZ))
     asked = levels.velocity_psd(frequency_hz.float()) * (2 * math.pi * frequency_hz) ** 2
@@ -65,6 +67,42 @@ def test_the_spectrum_of_the_motion_is_the_one_that_was_drawn():
     torch.testing.assert_close(
         power_ratio_db, torch.tensor([0.0, 6.0, 6.0], dtype=torch.float64), atol=0.2, rtol=0
     )
+
+
+def test_the_instruments_own_noise_fills_what_its_response_leaves_out():
+    """A sensor that hears nothing below 3 Hz, with −10 dB at 4–15 Hz and slope 0: flat below, to 1 dB."""
+    random = random_of(64)
+    config = StationNoiseConfig(
+        self_noise_db=(-10.0, -10.0), self_noise_slope=(0.0, 0.0), modulation=(0.0, 0.0), line_share=0.0
+    )
+    levels = draw_noise(random, config)
+    motion = noise_motion(levels, random, SAMPLES, RATE_HZ, lambda hz: (hz > 3.0).float().expand(64, -1))
+    power = torch.fft.rfft(motion.double())[:, 0].abs().square()
+    frequency_hz = torch.fft.rfftfreq(SAMPLES, 1.0 / RATE_HZ)
+
+    def level_db(low_hz, high_hz):
+        heard = (frequency_hz > low_hz) & (frequency_hz < high_hz)
+        return 10.0 * power[:, heard].mean(dim=1).log10()
+
+    below_db = (level_db(0.2, 2.8) - level_db(4.0, 15.0)).mean()
+    # The ground's own share of the power at 4–15 Hz is 10/11.
+    assert float(below_db) == pytest.approx(-10.4, abs=1.0)
+    assert float(level_db(0.2, 1.0).mean() - level_db(1.0, 2.8).mean()) == pytest.approx(0.0, abs=1.0)
+    without = noise_motion(
+        draw_noise(random, StationNoiseConfig(self_noise_db=(-200.0, -200.0))), random, SAMPLES, RATE_HZ,
+        lambda hz: (hz > 3.0).float().expand(64, -1),
+    )  # fmt: skip
+    heard = torch.fft.rfft(without * torch.hann_window(SAMPLES)).abs()
+    assert float(heard[..., 12:170].max() / heard.max()) < 1e-3
+
+
+def test_components_differ_in_level_as_asked():
+    """Standard deviation 0.15 of the logarithm, each of Z, N and E its own."""
+    random = random_of(2000)
+    config = StationNoiseConfig(component_spread=0.15, horizontal_db=(0.0, 0.0), horizontal_spread_db=0.0)
+    gain = draw_noise(random, config).component_gain().log()
+    torch.testing.assert_close(gain.std(dim=0), torch.full((3,), 0.15), rtol=0.06, atol=0.0)
+    assert float(torch.corrcoef(gain.T).fill_diagonal_(0.0).abs().max()) < 0.08
 
 
 def test_a_record_is_the_same_in_any_batch():
@@ -148,6 +186,10 @@ def test_settings_from_yaml_words_and_their_errors():
         StationNoiseConfig(mid=(0.5, 0.1))
     with pytest.raises(ValueError, match="horizontal_spread_db must not be negative"):
         StationNoiseConfig(horizontal_spread_db=-1.0)
+    with pytest.raises(ValueError, match="component_spread must not be negative"):
+        StationNoiseConfig(component_spread=-1.0)
+    with pytest.raises(ValueError, match="self_noise_db must be a range"):
+        StationNoiseConfig(self_noise_db=(0.0, -25.0))
     with pytest.raises(ValueError, match="num_lines must lie in 1 to 4"):
         StationNoiseConfig(num_lines=(0, 9))
     with pytest.raises(ValueError, match="line_share must be between 0 and 1"):
