@@ -105,6 +105,7 @@ def fit(
     seed: Seed = 0,
     region: Region = "crustal",
     config: ConfigFile = None,
+    synthetic: Annotated[int, typer.Option(min=50, help="Synthetic records in each round.")] = 600,
     changes: Changes = None,
 ) -> Outcome:
     """Narrow a region's ranges to what a few real records show: `synthesize --config` then works for them."""
@@ -115,7 +116,7 @@ def fit(
     if out.exists():
         raise FileExistsError(f"{out} exists already: give a new name, or remove it first")
     records, skipped = open_records(source, kind)
-    fitted = fit_config(records, _config(region, config, changes), seed)
+    fitted = fit_config(records, _config(region, config, changes), seed, synthetic)
     save_config(fitted.config, out)
     skipped = [*skipped, *fitted.skipped]
     return Outcome(

@@ -91,8 +91,8 @@ class SynthesisConfig:
 
     @classmethod
     def open(cls, name_or_path: str | Path, overrides: Sequence[str] = ()) -> SynthesisConfig:
-        """A shipped region by its name, or anybody's YAML file."""
-        if str(name_or_path) in regions():
+        """A shipped region by its name, or anybody's file that ends in .yaml or .yml."""
+        if Path(name_or_path).suffix not in (".yaml", ".yml"):
             return cls.from_region(str(name_or_path), overrides)
         return load_config(cls, name_or_path, overrides)
 

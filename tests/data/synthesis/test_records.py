@@ -38,6 +38,7 @@ def test_an_event_depends_on_seed_and_index_alone():
     assert not any(_same(a, b) for a, b in zip(alone, other, strict=False))
 
 
+@pytest.mark.slow
 def test_several_processes_make_the_same_records():
     alone = synthesize_records(SynthesisConfig(), 5, 4)
     together = synthesize_records(SynthesisConfig(), 5, 4, workers=2)
