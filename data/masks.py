@@ -19,9 +19,14 @@ def all_true(mask: Tensor) -> bool:
     return bool(mask.numpy().all()) if mask.device.type == "cpu" else bool(mask.all())
 
 
+def surely_all_true(mask: Tensor) -> bool:
+    """Whether every element is true, as far as that can be told without waiting for a device."""
+    return mask.device.type == "cpu" and bool(mask.numpy().all())
+
+
 def count_true(mask: Tensor) -> Tensor:
     """How many elements of the last dimension are true, float32 `(…, 1)`."""
-    if all_true(mask):
+    if surely_all_true(mask):
         return torch.full((*mask.shape[:-1], 1), float(mask.shape[-1]), device=mask.device)
     if mask.device.type == "cpu":
         # Half of the time of np.count_nonzero, which along an axis counts in 64 bits.
@@ -39,7 +44,7 @@ def first_true(mask: Tensor) -> Tensor:
 
 def zeroed(waveform: Tensor, mask: Tensor) -> Tensor:
     """The waveform with 0 where the mask is false; the tensor that was given may itself be changed."""
-    if all_true(mask):
+    if surely_all_true(mask):
         return waveform
     if waveform.device.type == "cpu" and not waveform.requires_grad:
         np.copyto(waveform.numpy(), 0, where=~mask.numpy())

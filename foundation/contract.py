@@ -19,7 +19,7 @@ from torch import Tensor
 from ..configs.loader import build_config
 from ..data.batch import COMPONENTS, UNITS, WaveformBatch
 from ..data.instruments.resampling import rate_ratio, resample, resample_observed
-from ..data.masks import all_true, count_true, first_true, zeroed
+from ..data.masks import count_true, first_true, surely_all_true, zeroed
 
 
 class ContractError(ValueError):
@@ -238,7 +238,7 @@ def _centred(waveform: Tensor, observed: Tensor) -> tuple[Tensor, Tensor, Tensor
 
 def _where(observed: Tensor, components: Tensor) -> Tensor:
     """`observed` without the components, `(window, component, 1)`, for which the second mask is false."""
-    return observed if all_true(components) else observed & components
+    return observed if surely_all_true(components) else observed & components
 
 
 def _highpass(waveform: Tensor, observed: Tensor, corner_hz: float, rate_hz: float) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import pad, threshold
 
 from ..data.batch import WaveformBatch
-from ..data.masks import all_true
+from ..data.masks import surely_all_true
 
 NEAR_SIGMAS = 3.0
 """A listed arrival is knowledge about its own surroundings, this many widths to either side."""
@@ -51,7 +51,7 @@ def phase_targets(batch: WaveformBatch, time_s: Tensor, sigma_s: float) -> Phase
     padded_s = [pad(one, (0, num_events - one.shape[1]), value=torch.nan) for one in arrivals_s]
     square_s2 = _square_distance(torch.stack(padded_s, dim=1), time_s[:, None])
     all_listed = torch.stack([_all_listed(batch, phase) for phase in ("p", "s")], dim=1)[..., None]
-    if all_true(all_listed):
+    if surely_all_true(all_listed):
         known = all_listed.expand_as(square_s2)
     else:
         known = square_s2 <= torch.where(all_listed, torch.inf, (NEAR_SIGMAS * sigma_s) ** 2)

@@ -47,7 +47,9 @@ def to_cell(value: Any, kind: pa.DataType) -> Any:
 
     value: of `plain`. NaN is None: in a column, unknown is null.
     """
-    if kind == NAMED_NUMBERS and isinstance(value, dict):
+    if kind == NAMED_NUMBERS:
+        if not isinstance(value, dict):
+            return None
         value = [{"name": name, "value": number} for name, number in value.items()]
     try:
         cell = pa.scalar(value, type=kind).as_py()

@@ -26,7 +26,8 @@ from seisfm.data.loading.windows import WindowConfig
 
 corpus, log, state, rank, world_size, batch, last, pause_s = json.loads(sys.argv[1])
 windows = WindowConfig(window_s=4.0, margin_s=0.5)
-loader = WindowLoader(Corpus(corpus), windows, AugmentationConfig(), batch, 3, rank=rank, world_size=world_size)
+ranks = {"rank": rank, "world_size": world_size}
+loader = WindowLoader(Corpus(corpus), windows, AugmentationConfig(), batch, 3, **ranks)
 index = loader.index(SamplerState(**state))
 with open(log, "a") as file:
     for index, batch in enumerate(loader.batches(index), start=index):

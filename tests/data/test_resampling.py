@@ -74,7 +74,7 @@ def test_any_pair_of_rates_from_20_to_500_hz_keeps_what_both_can_hold(rate_in_hz
     # The one concession: rates that drift apart by a tenth of a sample within the window are called equal.
     drift = 2 * math.pi * frequency_hz * 0.1 / rate_in_hz if resampled.shape[-1] == 20 * rate_in_hz else 0.0
     inside = (time_s > 4) & (time_s < 16)
-    assert (resampled - expected)[inside].abs().max() < 1e-3 + drift
+    assert (resampled - expected)[inside].abs().max() < 2e-3 + drift
 
 
 @settings(max_examples=60, deadline=None)
