@@ -63,8 +63,8 @@ def phase_targets(batch: WaveformBatch, time_s: Tensor, sigma_s: float) -> Phase
 def detection_targets(batch: WaveformBatch, time_s: Tensor) -> tuple[Tensor, Tensor]:
     """Whether an event shakes the ground at each time, `(window, time)`, and whether that is known.
 
-    From P to S + 1.4 (S − P) of each event. Known in windows where P and S are labelled and no event lacks
-    one of them, as its interval would be open.
+    From P to S + 1.4 (S − P) of each event, both ends left out. Known in windows where P and S are labelled
+    and no event lacks one of them, as its interval would be open.
     """
     p_s, s_s = (_arrivals(batch, phase) for phase in ("p", "s"))
     if p_s.shape != s_s.shape:

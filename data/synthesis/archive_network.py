@@ -13,16 +13,13 @@ from .draws import uniform
 from .geometry import EARTH_RADIUS_KM, geometry_between
 from .media import draw_media
 from .plan import Media, Sources
-from .scatterers import draw_scattering
-from .scene import Scene
 from .seismicity import ROLES, Seismicity
 from .seismometers import SENSORS, draw_instrument
 from .sites import draw_site
 from .sizes import magnitude_for_snr
 from .sources import TypeShares, draw_sources, with_magnitude
 from .station_noise import NoiseLevels, draw_noise
-from .views import Views
-from .waves import arriving_waves, draw_splitting
+from .views import Views, views_of
 
 CENTRE_DEG = (46.0, 8.0)
 NETWORK_RADIUS_KM = 25.0
@@ -127,20 +124,8 @@ class ArchiveNetwork:
         place = (self.latitude_deg[station], self.longitude_deg[station], self.elevation_m[station])
         geometry = geometry_between(sources, *(value.expand(count) for value in place))
         media = self.media(count)
-        config = self.config
-        scene = Scene(
-            media=media,
-            sources=sources,
-            geometry=geometry,
-            waves=arriving_waves(media, sources, geometry, way, config.waves),
-            splitting=draw_splitting(own, config.waves),
-            site=draw_site(own, config.site),
-            scattering=draw_scattering(own, config.scattering),
-            instrument=draw_instrument(own, config.instrument, config.sampling_rate_hz),
-        )
         event = self._random("archive event", events)
-        noise = draw_noise(own, config.noise)
-        return Views(number=events, event_number=events, event=event, station=way, scene=scene, noise=noise)
+        return views_of((events, events), event, way, own, media, sources, geometry, self.config)
 
     def _visible(self, random: WindowRandom, sources: Sources) -> Tensor:
         """Magnitudes at which the middle station's P stands out by a ratio drawn from `config.snr`."""

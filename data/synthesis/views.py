@@ -68,7 +68,7 @@ def draw_views(numbers: Tensor, config: SynthesisConfig, seed: int) -> Views:
         lead = station if per_event == 1 else station_random(event_number * per_event, seed)
         sources = _sized(event, lead, media, sources, config)
     geometry = draw_geometry(event, station, sources, config.geometry)
-    return views_of((numbers, event_number), event, station, media, sources, geometry, config)
+    return views_of((numbers, event_number), event, station, station, media, sources, geometry, config)
 
 
 def station_random(numbers: Tensor, seed: int) -> WindowRandom:
@@ -80,6 +80,7 @@ def views_of(
     numbers: tuple[Tensor, Tensor],
     event: WindowRandom,
     station: WindowRandom,
+    place: WindowRandom,
     media: Media,
     sources: Sources,
     geometry: Geometry,
@@ -88,18 +89,20 @@ def views_of(
     """Views of given events from given places, with all else about the stations drawn.
 
     numbers: of the records and of their events.
+    station: what one record alone meets. place: what its station keeps from event to event: ground, sensor,
+        noise and scattering.
     """
     scene = Scene(
         media=media,
         sources=sources,
         geometry=geometry,
         waves=arriving_waves(media, sources, geometry, station, config.waves),
-        splitting=draw_splitting(station, config.waves),
-        site=draw_site(station, config.site),
-        scattering=draw_scattering(station, config.scattering),
-        instrument=draw_instrument(station, config.instrument, config.sampling_rate_hz),
+        splitting=draw_splitting(place, config.waves),
+        site=draw_site(place, config.site),
+        scattering=draw_scattering(place, config.scattering),
+        instrument=draw_instrument(place, config.instrument, config.sampling_rate_hz),
     )
-    noise = draw_noise(station, config.noise)
+    noise = draw_noise(place, config.noise)
     return Views(
         number=numbers[0], event_number=numbers[1], event=event, station=station, scene=scene, noise=noise
     )
