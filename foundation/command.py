@@ -6,8 +6,6 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-import torch
-
 from ..configs.loader import load_config
 from .processes import this_process
 
@@ -36,6 +34,4 @@ def run_from_yaml(
         return 1
     if this_process().is_main_process:
         print(said)
-    if torch.distributed.is_initialized():
-        torch.distributed.destroy_process_group()
     return 0

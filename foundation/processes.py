@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 
 import torch
@@ -28,4 +29,13 @@ def this_process() -> PartialState:
             f"{launched} processes were started, but this one is in a group of {state.num_processes}: "
             "start the run with torchrun --nproc_per_node N, and make no PartialState before it"
         )
+    if launched > 1:
+        # Gloo's threads must be joined before the interpreter ends, or C++ now and then aborts a finished run.
+        atexit.unregister(_leave_the_group)
+        atexit.register(_leave_the_group)
     return state
+
+
+def _leave_the_group() -> None:
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
