@@ -30,7 +30,7 @@ def this_process() -> PartialState:
             "start the run with torchrun --nproc_per_node N, and make no PartialState before it"
         )
     if launched > 1:
-        # Gloo's threads must be joined before the interpreter ends, or C++ now and then aborts a finished run.
+        # Gloo's threads must be joined before the interpreter ends, or C++ at times aborts a finished run.
         atexit.unregister(_leave_the_group)
         atexit.register(_leave_the_group)
     return state
