@@ -12,7 +12,7 @@ from .version import __version__
 if TYPE_CHECKING:
     from .catalog.picker import Picker
     from .data.batch import WaveformBatch
-    from .foundation.model import SeismicConfig, SeismicModel
+    from .foundation.backbones.seismic import SeismicConfig, SeismicModel
     from .heads.task_model import SeismicTaskModel
     from .heads.task_model import load_model as load
 
@@ -28,8 +28,8 @@ __all__ = [
 
 _HOME = {
     "Picker": ("catalog.picker", "Picker"),
-    "SeismicConfig": ("foundation.model", "SeismicConfig"),
-    "SeismicModel": ("foundation.model", "SeismicModel"),
+    "SeismicConfig": ("foundation.backbones.seismic", "SeismicConfig"),
+    "SeismicModel": ("foundation.backbones.seismic", "SeismicModel"),
     "SeismicTaskModel": ("heads.task_model", "SeismicTaskModel"),
     "WaveformBatch": ("data.batch", "WaveformBatch"),
     "load": ("heads.task_model", "load_model"),

@@ -18,7 +18,7 @@ from ..data.batch import COMPONENT_SLOTS
 from ..data.continuous.streams import stream_to_records
 from ..data.records import Record, Skipped
 from ..eval.peaks import PeakPicks, pick_peaks
-from ..foundation.backbones import Backbone
+from ..foundation.backbones.base import Backbone
 from ..foundation.contract import InputContract
 from ..heads.task_model import load_model
 from .curves import CURVES, curves_as_traces, find_detections, no_detections

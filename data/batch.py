@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,7 +22,15 @@ COMPONENT_SLOTS = {"Z": "Z", "N": "N", "E": "E", "1": "N", "2": "E", "H": "H", "
 
 UNITS = ("counts", "m/s", "m/s**2", "unknown")
 
-_TENSORS = ("waveform", "sampling_rate_hz", "observed", "start_time", "station_geometry", "event_index")
+_TENSORS = (
+    "waveform",
+    "sampling_rate_hz",
+    "observed",
+    "start_time",
+    "station_geometry",
+    "event_index",
+    "window_key",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +46,8 @@ class WaveformBatch:
     start_time: float64 `(window,)`, UTC seconds since 1970, NaN where unknown.
     station_geometry: float32 `(window, 3)`: latitude and longitude in degrees, elevation in metres.
     event_index: int64 `(window,)`; windows with the same index belong to one event.
+    window_key: int64 `(window,)`, from which whatever is drawn by chance for a window is drawn, so that it is
+        the same in any batch and process (`WindowRandom`).
     labels: tensors with the window first; NaN (float) or −1 (integer) where unknown. Arrival times are
         `{phase}_arrival_s` `(window, event)`, seconds after the window's first sample, with the P and S of
         one event in one column. They may lie outside of the window (negative, or beyond its end), where
@@ -56,6 +67,7 @@ class WaveformBatch:
     start_time: Tensor | None = None
     station_geometry: Tensor | None = None
     event_index: Tensor | None = None
+    window_key: Tensor | None = None
     labels: Mapping[str, Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -95,7 +107,7 @@ class WaveformBatch:
                 f"sampling_rate_hz must be positive with shape ({num_windows},), "
                 f"found {self.sampling_rate_hz}"
             )
-        for name in ("station_id", "event_id", "start_time", "station_geometry", "event_index"):
+        for name in ("station_id", "event_id", "start_time", "station_geometry", "event_index", "window_key"):
             value = getattr(self, name)
             if value is not None and len(value) != num_windows:
                 raise ValueError(f"{name} must have {num_windows} entries, one a window, found {len(value)}")
@@ -123,6 +135,16 @@ class WaveformBatch:
         if "waveform" in changes and "observed" not in changes:
             changes["observed"] = None
         return dataclasses.replace(self, **changes)  # type: ignore[arg-type]
+
+    def with_window_key(self, window_key: Tensor) -> WaveformBatch:
+        """The same windows under other keys. Nothing else is checked again: that would read every sample."""
+        if window_key.shape != (len(self),) or window_key.dtype != torch.int64:
+            raise ValueError(
+                f"window_key must be int64 ({len(self)},), found {window_key.dtype} {tuple(window_key.shape)}"
+            )
+        keyed = copy.copy(self)
+        object.__setattr__(keyed, "window_key", window_key)
+        return keyed
 
     def to(self, device: torch.device | str) -> WaveformBatch:
         """The same batch with its tensors on another device; itself where they lie there already."""

@@ -74,7 +74,7 @@ def pretraining(report: Report, result: PretrainResult) -> None:
     report.table(
         pd.DataFrame(
             [
-                {"guess": "silence", "loss": metrics["held_out_of_silence"]},
+                {"guess": "silence", "loss": metrics["held_out_without_knowledge"]["trivial_loss"]},
                 {"guess": "untrained model", **metrics["held_out_at_start"]},
                 {"guess": "pretrained model", **metrics["held_out"]},
             ]

@@ -15,7 +15,7 @@ from ..data.sources import SourceConfig, load_all
 from ..data.splitting.fingerprints import Fingerprints, fingerprints_of
 from ..data.splitting.splits import split_validation
 from ..eval.report import to_json
-from ..foundation.backbones import BACKBONES, backbone_config
+from ..foundation.backbones.registry import BACKBONES, backbone_config
 from ..foundation.contract import InputContract
 from ..foundation.processes import this_process
 from ..foundation.run_folder import replacing_folder, write_papers

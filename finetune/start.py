@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 
-from ..foundation.backbones import BackboneConfig, is_backbone, saved_backbone_config
+from ..foundation.backbones.base import BackboneConfig
+from ..foundation.backbones.registry import is_backbone, saved_backbone_config
 from ..foundation.contract import InputContract
 from ..heads.model_folder import ModelError, ModelFolder
 from ..heads.task_model import SeismicTaskConfig, SeismicTaskModel, encoder_weights, task_config

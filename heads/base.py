@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from ..data.batch import WaveformBatch
-from ..foundation.model import FeatureSpec, SeismicFeatures
+from ..foundation.features import FeatureSpec, SeismicFeatures
 from .time_axis import TimeGrid
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..data.batch import WaveformBatch
-from ..foundation.model import FeatureSpec, SeismicFeatures
+from ..foundation.features import FeatureSpec, SeismicFeatures
 from .base import Head
 from .targets import detection_targets
 from .time_axis import TimeGrid

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from transformers import initialization as init
 
 from ..data.batch import WaveformBatch
-from ..foundation.model import FeatureSpec, SeismicFeatures
+from ..foundation.features import FeatureSpec, SeismicFeatures
 from .base import Head
 from .decoder import DenseDecoder
 from .targets import PhaseTargets, phase_targets

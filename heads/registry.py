@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..configs.loader import build_config
-from ..foundation.model import FeatureSpec
+from ..foundation.features import FeatureSpec
 from .base import Head
 from .detection import DetectionHead
 from .picking import PickingHead

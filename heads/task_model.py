@@ -15,10 +15,10 @@ from transformers.configuration_utils import SubConfigSpec
 
 from ..configs.loader import as_plain
 from ..data.batch import WaveformBatch
-from ..foundation.backbones import BackboneConfig, is_backbone, make_backbone
+from ..foundation.backbones.base import BackboneConfig
+from ..foundation.backbones.registry import is_backbone, make_backbone
 from ..foundation.contract import InputContract
-from ..foundation.model import SeismicConfig, SeismicFeatures, init_module
-from ..foundation.unet import UNetConfig
+from ..foundation.features import SeismicFeatures, init_module
 from .adapters import check_base, find_base, put_adapter
 from .base import Head
 from .model_folder import ModelError, ModelFolder, check_weights
@@ -38,7 +38,7 @@ class SeismicTaskConfig(PreTrainedConfig):
     model_type = "seisfm_task"
     sub_configs_defaults = {"encoder": SubConfigSpec(config_class=AutoConfig, model_type="seisfm")}  # noqa: RUF012
 
-    encoder: dict | SeismicConfig | UNetConfig | None = None
+    encoder: dict | BackboneConfig | None = None
     heads: dict | None = None
     loss_weights: dict | None = None
     base_sha256: str | None = None
@@ -147,9 +147,16 @@ class SeismicTaskModel(PreTrainedModel):
         with torch.device("meta"):
             model = cls(config)
         check_weights(weights, model.state_dict(), source)
-        model.load_state_dict({name: tensor.float() for name, tensor in weights.items()}, assign=True)
+        model.load_state_dict(
+            {name: _full_precision(tensor) for name, tensor in weights.items()}, assign=True
+        )
         model.config.name_or_path = source
         return model.eval()
+
+
+def _full_precision(tensor: Tensor) -> Tensor:
+    """Float32, but for what counts rather than weighs (the batches that a norm has seen)."""
+    return tensor.float() if tensor.is_floating_point() else tensor
 
 
 def load_model(

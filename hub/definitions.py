@@ -22,14 +22,14 @@ DEFINITIONS = {
     "event, which lasts from P to S + 1.4 (S − P).",
     "held_out": "on fixed windows of events that were not trained on.",
     "held_out_at_start": "the same before the first update.",
-    "held_out_of_silence": "the same for a prediction of zeros.",
+    "held_out_without_knowledge": "the same for an answer that knows nothing of the waveform (zeros).",
     "loss": "the training objective; comparable only between models of one objective.",
     "validation": "on the events held out to choose the checkpoint; not a test score.",
 }
 """By the last or any part of a score's name. Intervals are percentiles over resampled events."""
 
 
-STAGES = ("detection", "held_out", "held_out_at_start", "held_out_of_silence", "loss", "validation")
+STAGES = ("detection", "held_out", "held_out_at_start", "held_out_without_knowledge", "loss", "validation")
 """Those that say what was scored, or compare with no other model: no metrics in the hub's sense."""
 
 

@@ -19,13 +19,15 @@ from ..data.sources import SourceConfig, load_all
 from ..data.splitting.fingerprints import Fingerprints, fingerprints_of
 from ..data.splitting.splits import split_validation
 from ..eval.report import to_json
+from ..foundation.backbones.base import Backbone
+from ..foundation.backbones.registry import backbone_config, make_backbone
 from ..foundation.contract import InputContract
-from ..foundation.model import SeismicConfig, SeismicModel
 from ..foundation.processes import this_process
 from ..foundation.run_folder import replacing_folder, write_papers
 from ..foundation.training import TrainingConfig, TrainingResult, train
 from .held_out import HeldOut
-from .mae import MaskedAutoencoder, MaskedAutoencoderConfig
+from .objectives.registry import make_objective, objective_config
+from .pretraining import Pretraining
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,9 +35,11 @@ class PretrainConfig:
     """All of a pretraining run.
 
     output_dir: where the encoder, its scores, logs and checkpoints go.
-    size, architecture: a named size of `SeismicConfig`, and what is to differ from it.
-    sources: the records; labels are not learned from. `validation_fraction` of the events is held out, and
-        `validation_windows` fixed windows of those are scored at every checkpoint.
+    backbone, size, architecture: one of `BACKBONES` in a named size, and what is to differ from that.
+    objectives: settings by objective (`OBJECTIVES`), `{}` for its defaults. objective_weights: of each in the
+        sum, 1 where not named.
+    sources: the records; labels are learned from where an objective does. `validation_fraction` of the events
+        is held out, and `validation_windows` fixed windows of those are scored at every checkpoint.
     noise: sources of records without arrivals, mixed into the training windows.
     seed: of the first weights, the split, the order of the data and the held-out windows and masks.
     """
@@ -43,12 +47,14 @@ class PretrainConfig:
     output_dir: str
     sources: tuple[SourceConfig, ...]
     noise: tuple[SourceConfig, ...] = ()
+    backbone: str = "encoder"
     size: str = "tiny"
     architecture: dict[str, Any] = field(default_factory=dict)
     contract: InputContract = field(default_factory=InputContract)
     windows: WindowConfig = field(default_factory=lambda: WindowConfig(arrival_fraction=0.5))
     augmentation: AugmentationConfig | None = field(default_factory=AugmentationConfig)
-    objective: MaskedAutoencoderConfig = field(default_factory=MaskedAutoencoderConfig)
+    objectives: dict[str, dict[str, Any]] = field(default_factory=lambda: {"mae": {}})
+    objective_weights: dict[str, float] = field(default_factory=dict)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     validation_fraction: float = 0.1
     validation_windows: int = 128
@@ -61,6 +67,9 @@ class PretrainConfig:
             )
         if self.validation_windows < 1:
             raise ValueError(f"validation_windows must be at least 1, found {self.validation_windows}")
+        # A typing error in an objective's settings shows before the data are read.
+        for name, settings in self.objectives.items():
+            objective_config(name, settings)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,9 +82,9 @@ class PretrainResult:
 
 
 def pretrain(config: PretrainConfig, *, resume: bool = True) -> PretrainResult:
-    """Pretrain an encoder by guessing the hidden parts of seismograms, and save it.
+    """Pretrain a backbone on its objectives, and save it.
 
-    Writes into `output_dir`: `config.json` and `model.safetensors` (the encoder alone; the averaged weights
+    Writes into `output_dir`: `config.json` and `model.safetensors` (the backbone alone; the averaged weights
     where `ema_decay` is given), `training.yaml` (the whole configuration), `metrics.json`, `skipped.csv`,
     `training_data.parquet` (what it has seen, for leakage reports), and what `train` writes. A run that was
     stopped goes on from its newest checkpoint.
@@ -87,9 +96,9 @@ def pretrain(config: PretrainConfig, *, resume: bool = True) -> PretrainResult:
     noise, skipped_noise = load_all(config.noise) if config.noise else ([], [])
     skipped = [*skipped, *skipped_noise]
     sides = split_validation(records, config.validation_fraction, config.seed)
-    objective = make_objective(config)
+    pretraining = make_pretraining(config)
     held_out = _held_out(sides["validation"], config)
-    at_start = held_out.score(objective)
+    at_start = held_out.score(pretraining)
     loader = WindowLoader(
         sides["train"],
         config.windows,
@@ -102,20 +111,21 @@ def pretrain(config: PretrainConfig, *, resume: bool = True) -> PretrainResult:
         device=process.device,
     )
     result = train(
-        objective,
+        pretraining,
         loader,
         config.training,
         config.output_dir,
         validate=held_out.score,
         resume=resume,
+        on_step=lambda step, figures: pretraining.after_update(),
         settings=_settings(config),
     )
     if result.average is not None:
-        result.average.copy_to(objective)
+        result.average.copy_to(pretraining)
     metrics = {
-        "held_out": held_out.score(objective),
+        "held_out": held_out.score(pretraining),
         "held_out_at_start": at_start,
-        "held_out_of_silence": held_out.score_of_silence(objective),
+        "held_out_without_knowledge": held_out.trivial_scores(pretraining),
         "num_held_out_windows": held_out.num_windows,
         "num_records": {side: len(part) for side, part in sides.items()},
         "num_skipped": len(skipped),
@@ -127,23 +137,24 @@ def pretrain(config: PretrainConfig, *, resume: bool = True) -> PretrainResult:
         "num_processes": process.num_processes,
     }
     if process.is_main_process:
-        _save(objective.model, config, metrics, skipped, fingerprints_of({**sides, "noise": noise}))
+        _save(pretraining.model, config, metrics, skipped, fingerprints_of({**sides, "noise": noise}))
     process.wait_for_everyone()
     return PretrainResult(output_dir=Path(config.output_dir), metrics=metrics, training=result)
 
 
-def make_objective(config: PretrainConfig) -> MaskedAutoencoder:
-    """The untrained model with its objective; the weights depend on the seed alone."""
+def make_pretraining(config: PretrainConfig) -> Pretraining:
+    """The untrained model with its objectives; the weights depend on the seed alone."""
     torch.manual_seed(config.seed)
-    model = SeismicModel(SeismicConfig.of_size(config.size, config.contract, **config.architecture))
-    return MaskedAutoencoder(model, config.objective)
+    model = make_backbone(backbone_config(config.backbone, config.size, config.contract, config.architecture))
+    objectives = {name: make_objective(name, settings, model) for name, settings in config.objectives.items()}
+    return Pretraining(model, objectives, config.objective_weights)
 
 
 def _held_out(records: Sequence[Record], config: PretrainConfig) -> HeldOut:
     batches = validation_windows(
         records, config.windows, config.seed, config.validation_windows, config.training.batch_size
     )
-    return HeldOut(batches, config.seed)
+    return HeldOut(batches)
 
 
 def _settings(config: PretrainConfig) -> dict[str, Any]:
@@ -156,7 +167,7 @@ def _windows_per_step(training: TrainingConfig, num_processes: int) -> int:
 
 
 def _save(
-    model: SeismicModel,
+    model: Backbone,
     config: PretrainConfig,
     metrics: dict[str, Any],
     skipped: Sequence[Skipped],

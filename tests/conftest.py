@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pytest
 import torch
 from seisfm.data.batch import WaveformBatch
+from seisfm.foundation.backbones.seismic import SeismicConfig
 from seisfm.foundation.contract import InputContract
-from seisfm.foundation.model import SeismicConfig
 from seisfm.heads.task_model import SeismicTaskConfig, SeismicTaskModel
 
 

@@ -49,7 +49,7 @@ OPEN = "print(type(AutoModel.from_pretrained({folder!r})).__name__)"
 ORDERS = {
     "seisfm first": "import seisfm\nfrom transformers import AutoModel\n" + OPEN,
     "transformers first": "from transformers import AutoModel\nimport seisfm\n" + OPEN,
-    "the encoder's module first": "import seisfm.foundation.model\nfrom transformers import AutoModel\n"
+    "the encoder's module first": "import seisfm.foundation.features\nfrom transformers import AutoModel\n"
     + OPEN,
     "only a configuration": (
         "import seisfm\nfrom transformers import AutoConfig\n"

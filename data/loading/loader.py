@@ -77,8 +77,9 @@ class WindowLoader:
             random,
             self._windows(random.shared_uniform("length")),
         )
-        batch = batch.to(self.device)
-        return batch if self.augmenter is None else self.augmenter(batch, random.to(self.device))
+        random = random.to(self.device)
+        batch = batch.to(self.device).with_window_key(random.keys)
+        return batch if self.augmenter is None else self.augmenter(batch, random)
 
     def batches(self, start: int = 0) -> Generator[WaveformBatch, None, None]:
         """This rank's batches from a number on, without end.

@@ -9,13 +9,14 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
+import torch
 
 from ..batch import WaveformBatch
 from ..instruments.harmonization import HarmonizationConfig, Harmonizer
 from ..record_table import RecordTable, record_table
 from ..records import Record, instrument_of, waveform_of
 from .endless import MakesWindows, PartedWindows, leaves_of
-from .window_random import WindowRandom
+from .window_random import WindowRandom, window_keys
 from .windows import WindowConfig, cut_windows, start_samples
 
 
@@ -123,7 +124,9 @@ def fixed_windows(
     source = WindowSource(records, windows.harmonization)
     places = np.arange(len(records) * windows_per_record)
     return [
-        source.fixed(chosen // windows_per_record, chosen % windows_per_record, windows, seed)
+        source.fixed(
+            chosen // windows_per_record, chosen % windows_per_record, windows, seed
+        ).with_window_key(window_keys(torch.from_numpy(chosen), "fixed", seed))
         for chosen in np.split(places, range(batch_size, len(places), batch_size))
     ]
 

@@ -5,8 +5,8 @@ import obspy
 import pytest
 import torch
 from seisfm.catalog.picker import Picker, PickerConfig
+from seisfm.foundation.backbones.seismic import SeismicConfig, SeismicModel
 from seisfm.foundation.contract import InputContract, WindowRange
-from seisfm.foundation.model import SeismicConfig, SeismicModel
 from torch import nn
 from torch.nn import functional as F
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 from seisfm.catalog.picker import Picker, PickerConfig
+from seisfm.foundation.backbones.seismic import SeismicConfig
 from seisfm.foundation.contract import InputContract, WindowRange
-from seisfm.foundation.model import SeismicConfig
 from seisfm.heads.task_model import SeismicTaskConfig, SeismicTaskModel
 
 

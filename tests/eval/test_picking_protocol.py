@@ -16,8 +16,8 @@ from seisfm.eval.model_picker import ModelPicker, run_picker
 from seisfm.eval.picking_protocol import PickingProtocolConfig, evaluate_picking
 from seisfm.eval.score_figures import threshold_figure
 from seisfm.eval.thresholds import threshold_curve
+from seisfm.foundation.backbones.seismic import SeismicConfig
 from seisfm.foundation.contract import InputContract
-from seisfm.foundation.model import SeismicConfig
 from seisfm.heads.task_model import SeismicTaskConfig, SeismicTaskModel
 from torch import nn
 

@@ -6,9 +6,9 @@ import math
 import pytest
 import torch
 from seisfm.data.batch import WaveformBatch
+from seisfm.foundation.backbones.seismic import SIZES, SeismicConfig, SeismicModel
 from seisfm.foundation.contract import ContractError, InputContract
 from seisfm.foundation.encoder import LINEAR_NAMES, Encoder, rotary_angles, rotate
-from seisfm.foundation.model import SIZES, SeismicConfig, SeismicModel
 from torch import nn
 from transformers import AutoModel
 

@@ -8,9 +8,14 @@ import sys
 import pytest
 import torch
 from seisfm.data.batch import WaveformBatch
-from seisfm.foundation.backbones import BACKBONES, backbone_config, make_backbone, saved_backbone_config
+from seisfm.foundation.backbones.registry import (
+    BACKBONES,
+    backbone_config,
+    make_backbone,
+    saved_backbone_config,
+)
+from seisfm.foundation.backbones.unet import UNetConfig, UNetModel
 from seisfm.foundation.contract import ContractError, InputContract
-from seisfm.foundation.unet import UNetConfig, UNetModel
 from seisfm.heads.task_model import SeismicTaskConfig, SeismicTaskModel
 from torch import nn
 from transformers import AutoModel
@@ -129,7 +134,7 @@ def test_an_architecture_that_cannot_be_is_refused(settings, message):
 def test_unknown_names_list_the_known_ones():
     with pytest.raises(ValueError, match=r"unknown backbone 'lstm': the backbones are \['encoder', 'unet'\]"):
         backbone_config("lstm", "tiny", InputContract(), {})
-    with pytest.raises(ValueError, match=r"unknown size 'huge' of a U-Net: the sizes are \['tiny'\]"):
+    with pytest.raises(ValueError, match=r"unknown size 'huge' of seisfm_unet: the sizes are \['tiny'\]"):
         backbone_config("unet", "huge", InputContract(), {})
     with pytest.raises(ValueError, match=r"model_type must be one of .*'seisfm_unet'.*, found 'bert'"):
         saved_backbone_config({"model_type": "bert"})
@@ -156,7 +161,9 @@ def test_every_backbone_gives_what_heads_need(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("module", ["foundation.unet", "foundation.backbones", "heads.decoder"])
+@pytest.mark.parametrize(
+    "module", ["foundation.backbones.unet", "foundation.backbones.base", "heads.decoder"]
+)
 def test_any_module_may_come_first(module):
     code = f"import seisfm.{module}; from transformers import AutoConfig; AutoConfig.for_model('seisfm_task')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

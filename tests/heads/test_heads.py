@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 import torch
-from seisfm.foundation.model import FeatureSpec
+from seisfm.foundation.features import FeatureSpec
 from seisfm.foundation.stem import double_rate
 from seisfm.heads.registry import HEADS, head_config, make_head
 from seisfm.heads.time_axis import TimeGrid

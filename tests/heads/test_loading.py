@@ -6,8 +6,8 @@ import shutil
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from seisfm.foundation.backbones.unet import UNetConfig, UNetModel
 from seisfm.foundation.contract import ContractError, InputContract
-from seisfm.foundation.unet import UNetConfig, UNetModel
 from seisfm.heads.model_folder import ModelError, ModelFolder
 from seisfm.heads.task_model import SeismicTaskConfig, SeismicTaskModel, load_model
 from transformers import AutoModel

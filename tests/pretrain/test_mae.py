@@ -1,23 +1,38 @@
 import pytest
 import torch
 from seisfm.data.batch import WaveformBatch
+from seisfm.data.loading.window_random import window_keys
+from seisfm.foundation.backbones.seismic import SeismicConfig, SeismicModel
 from seisfm.foundation.contract import InputContract, Normalization
-from seisfm.foundation.model import SeismicConfig, SeismicModel
-from seisfm.pretrain.mae import MaskedAutoencoder, MaskedAutoencoderConfig
-from seisfm.pretrain.masking import MaskConfig
+from seisfm.pretrain.objectives.mae import MaskedAutoencoder, MaskedAutoencoderConfig
+from seisfm.pretrain.objectives.masking import MaskConfig
+from seisfm.pretrain.pretraining import Pretraining
 
 SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "stem_channels": [4, 8, 16]}
 
 
-def make_objective(seed=0, **contract):
+def make_pretraining(seed=0, **contract):
     torch.manual_seed(seed)
     model = SeismicModel(SeismicConfig(**SMALL, input_contract=InputContract(**contract).to_dict()))
-    return MaskedAutoencoder(model, MaskedAutoencoderConfig(decoder_size=32, decoder_heads=2))
+    objective = MaskedAutoencoder(model, MaskedAutoencoderConfig(decoder_size=32, decoder_heads=2))
+    return Pretraining(model, {"mae": objective}, {})
+
+
+def mae(pretraining):
+    return pretraining.objectives["mae"]
+
+
+def draw_mask(pretraining, batch):
+    return mae(pretraining).draw_mask(pretraining.model, batch)
+
+
+def score(pretraining, batch, hidden):
+    return mae(pretraining).score(pretraining.model, batch, hidden)
 
 
 @pytest.fixture(scope="module")
-def objective():
-    return make_objective()
+def pretraining():
+    return make_pretraining()
 
 
 def make_batch(seed=0, num_samples=1600, rate_hz=100.0, num_windows=3):
@@ -32,24 +47,25 @@ def make_batch(seed=0, num_samples=1600, rate_hz=100.0, num_windows=3):
         sampling_rate_hz=torch.full((num_windows,), rate_hz),
         component_names=("Z", "N", "E"),
         unit=("counts",) * num_windows,
+        window_key=window_keys(torch.arange(num_windows), seed),
     )
 
 
-def hidden_samples(objective, batch, hidden):
+def hidden_samples(pretraining, batch, hidden):
     """Which input samples belong to hidden tokens, at the model's own rate."""
-    samples = hidden.repeat_interleave(objective.token_samples, dim=1)[:, None, : batch.num_samples]
+    samples = hidden.repeat_interleave(mae(pretraining).token_samples, dim=1)[:, None, : batch.num_samples]
     return samples.expand_as(batch.waveform)
 
 
-def test_hidden_samples_change_nothing_that_the_encoder_says(objective):
+def test_hidden_samples_change_nothing_that_the_encoder_says(pretraining):
     batch = make_batch()
-    hidden = objective.draw_mask(batch, torch.Generator().manual_seed(1))
-    gone = hidden_samples(objective, batch, hidden)
+    hidden = draw_mask(pretraining, batch)
+    gone = hidden_samples(pretraining, batch, hidden)
     other = torch.where(gone & batch.observed, 1e4 * torch.randn(batch.waveform.shape), batch.waveform)
     with torch.no_grad():
-        features = objective.model(batch, hidden=hidden)
-        changed = objective.model(batch.replace(waveform=other), hidden=hidden)
-        missing = objective.model(
+        features = pretraining.model(batch, hidden=hidden)
+        changed = pretraining.model(batch.replace(waveform=other), hidden=hidden)
+        missing = pretraining.model(
             batch.replace(waveform=torch.where(gone, torch.nan, batch.waveform)), hidden=hidden
         )
     for name in ("tokens", "token_time_s", "pooled", "log_gain"):
@@ -57,138 +73,148 @@ def test_hidden_samples_change_nothing_that_the_encoder_says(objective):
         assert torch.equal(features[name], missing[name]), name
 
 
-def test_the_prediction_of_hidden_samples_comes_from_the_visible_ones(objective):
+def test_the_prediction_of_hidden_samples_comes_from_the_visible_ones(pretraining):
     batch = make_batch()
-    hidden = objective.draw_mask(batch, torch.Generator().manual_seed(1))
-    gone = hidden_samples(objective, batch, hidden)
+    hidden = draw_mask(pretraining, batch)
+    gone = hidden_samples(pretraining, batch, hidden)
     other = batch.replace(waveform=torch.where(gone, -3 * batch.waveform, batch.waveform))
     predictions = []
     with torch.no_grad():
         for seen in (batch, other):
-            visible = objective.prepare(objective.model.hide(seen, hidden))
-            predictions.append(objective.predict(objective.model.encode(visible, hidden), hidden))
+            visible = pretraining.model.prepare(pretraining.model.hide(seen, hidden))
+            predictions.append(mae(pretraining).predict(pretraining.model.encode(visible, hidden), hidden))
     assert torch.equal(*predictions)
     # … while the truth, and so the loss, is that of the hidden samples.
-    assert objective.score(batch, hidden)[0] != objective.score(other, hidden)[0]
+    assert score(pretraining, batch, hidden)[0] != score(pretraining, other, hidden)[0]
 
 
-def truth_of(objective, batch, hidden):
-    whole, visible = objective.prepare(batch), objective.prepare(objective.model.hide(batch, hidden))
-    return objective.hidden_truth(whole, visible, hidden)
+def truth_of(pretraining, batch, hidden):
+    whole, visible = (
+        pretraining.model.prepare(batch),
+        pretraining.model.prepare(pretraining.model.hide(batch, hidden)),
+    )
+    return mae(pretraining).hidden_truth(whole, visible, hidden)
 
 
-def test_predictions_at_visible_or_unobserved_places_cannot_matter(objective):
+def test_predictions_at_visible_or_unobserved_places_cannot_matter(pretraining):
     batch = make_batch()
-    hidden = objective.draw_mask(batch, torch.Generator().manual_seed(1))
-    truth = truth_of(objective, batch, hidden)
+    hidden = draw_mask(pretraining, batch)
+    truth = truth_of(pretraining, batch, hidden)
     predicted = torch.randn(truth.waveform.shape)
     other = torch.where(truth.judged, predicted, 100 * torch.randn(truth.waveform.shape)).requires_grad_()
-    loss, _ = objective.compare(other, truth)
-    assert loss == objective.compare(predicted, truth)[0] > 0
+    loss, _ = mae(pretraining).compare(other, truth)
+    assert loss == mae(pretraining).compare(predicted, truth)[0] > 0
     (gradient,) = torch.autograd.grad(loss, other)
     assert torch.equal(gradient[~truth.judged], torch.zeros(int((~truth.judged).sum())))
     assert (gradient[truth.judged] != 0).float().mean() > 0.9
 
 
-def test_only_hidden_and_observed_samples_are_judged(objective):
+def test_only_hidden_and_observed_samples_are_judged(pretraining):
     batch = make_batch()
-    hidden = objective.draw_mask(batch, torch.Generator().manual_seed(1))
-    judged = truth_of(objective, batch, hidden).judged[:, :3, : batch.num_samples]
-    assert torch.equal(judged, hidden_samples(objective, batch, hidden) & batch.observed)
-    assert not truth_of(objective, batch, hidden).judged[:, 3].any()
+    hidden = draw_mask(pretraining, batch)
+    judged = truth_of(pretraining, batch, hidden).judged[:, :3, : batch.num_samples]
+    assert torch.equal(judged, hidden_samples(pretraining, batch, hidden) & batch.observed)
+    assert not truth_of(pretraining, batch, hidden).judged[:, 3].any()
 
 
-def test_what_lies_behind_a_gap_cannot_reach_the_loss(objective):
+def test_what_lies_behind_a_gap_cannot_reach_the_loss(pretraining):
     batch = make_batch()
-    hidden = objective.draw_mask(batch, torch.Generator().manual_seed(1))
+    hidden = draw_mask(pretraining, batch)
     garbage = torch.where(batch.observed, batch.waveform, 1e6)
     same = batch.replace(waveform=garbage, observed=batch.observed)
-    assert objective.score(batch, hidden)[0] == objective.score(same, hidden)[0]
+    assert score(pretraining, batch, hidden)[0] == score(pretraining, same, hidden)[0]
 
 
 def test_the_scale_of_the_truth_is_that_of_the_visible_part():
     """Hiding the large S must not make it small, nor tell its size through the scaling of the rest."""
-    objective = make_objective(highpass_hz=None)
+    pretraining = make_pretraining(highpass_hz=None)
     batch = make_batch(num_windows=2)
-    hidden = torch.zeros(2, objective.model.num_tokens(batch), dtype=torch.bool)
+    hidden = torch.zeros(2, pretraining.model.num_tokens(batch), dtype=torch.bool)
     hidden[:, 54:65] = True
-    truth = truth_of(objective, batch, hidden)
-    visible_std = objective.prepare(objective.model.hide(batch, hidden)).scale[1, 0]
+    truth = truth_of(pretraining, batch, hidden)
+    visible_std = pretraining.model.prepare(pretraining.model.hide(batch, hidden)).scale[1, 0]
     expected = torch.asinh((batch.waveform[1, 0] - batch.waveform[1, 0].nanmean()) / visible_std)
     part = slice(54 * 16, 65 * 16)
     torch.testing.assert_close(truth.waveform[1, 0, part], expected[part], atol=1e-4, rtol=1e-4)
     assert truth.waveform.abs().max() < 8 and truth.waveform[1, 0, part].abs().max() > 4
 
 
-def test_a_window_that_shows_nothing_is_not_judged(objective):
+def test_a_window_that_shows_nothing_is_not_judged(pretraining):
     batch = make_batch(num_windows=2)
-    hidden = objective.draw_mask(batch, torch.Generator().manual_seed(1))
+    hidden = draw_mask(pretraining, batch)
     waveform = batch.waveform.clone()
-    waveform[0] = torch.where(hidden_samples(objective, batch, hidden)[0], waveform[0], torch.nan)
-    loss, _ = objective.score(batch.replace(waveform=waveform), hidden)
+    waveform[0] = torch.where(hidden_samples(pretraining, batch, hidden)[0], waveform[0], torch.nan)
+    loss, _ = score(pretraining, batch.replace(waveform=waveform), hidden)
     assert loss.isfinite()
-    assert not truth_of(objective, batch.replace(waveform=waveform), hidden).judged[0].any()
+    assert not truth_of(pretraining, batch.replace(waveform=waveform), hidden).judged[0].any()
 
 
 def test_a_batch_without_any_data_has_a_loss_of_zero_and_finite_gradients():
-    objective = make_objective()
+    pretraining = make_pretraining()
     batch = make_batch()
-    loss, _ = objective(batch.replace(waveform=torch.full_like(batch.waveform, torch.nan)))
+    loss, _ = pretraining(batch.replace(waveform=torch.full_like(batch.waveform, torch.nan)))
     loss.backward()
     assert loss == 0
-    assert all(p.grad.isfinite().all() for p in objective.parameters() if p.grad is not None)
+    assert all(p.grad.isfinite().all() for p in pretraining.parameters() if p.grad is not None)
 
 
 @pytest.mark.parametrize(("rate_hz", "num_samples"), [(50.0, 800), (40.0, 700), (100.0, 1613), (200.0, 3001)])
-def test_any_rate_and_length_works(objective, rate_hz, num_samples):
+def test_any_rate_and_length_works(pretraining, rate_hz, num_samples):
     batch = make_batch(rate_hz=rate_hz, num_samples=num_samples)
-    loss, parts = objective(batch)
+    loss, parts = pretraining(batch)
     assert loss.isfinite() and {"waveform_loss", "spectral_loss"} == parts.keys()
 
 
 def test_a_component_by_itself_scaling_works():
-    objective = make_objective(normalization=Normalization(scope="component"))
-    assert objective(make_batch())[0].isfinite()
+    pretraining = make_pretraining(normalization=Normalization(scope="component"))
+    assert pretraining(make_batch())[0].isfinite()
 
 
-def test_bfloat16_autocast_keeps_the_loss_in_float32(objective):
+def test_bfloat16_autocast_keeps_the_loss_in_float32(pretraining):
     batch = make_batch()
-    hidden = objective.draw_mask(batch, torch.Generator().manual_seed(1))
+    hidden = draw_mask(pretraining, batch)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        loss, _ = objective.score(batch, hidden)
+        loss, _ = score(pretraining, batch, hidden)
     assert loss.dtype == torch.float32
-    torch.testing.assert_close(loss, objective.score(batch, hidden)[0], atol=0.02, rtol=0.02)
+    torch.testing.assert_close(loss, score(pretraining, batch, hidden)[0], atol=0.02, rtol=0.02)
 
 
-def test_the_mask_follows_torchs_random_state(objective):
+def test_the_mask_follows_the_windows_keys_alone(pretraining):
     batch = make_batch()
-    losses = []
-    for seed in (1, 1, 2):
-        torch.manual_seed(seed)
-        losses.append(float(objective(batch)[0].detach()))
-    assert losses[0] == losses[1] != losses[2]
+    masks = []
+    for keys in (batch.window_key, batch.window_key, window_keys(torch.arange(3), 9)):
+        torch.manual_seed(len(masks))
+        masks.append(draw_mask(pretraining, batch.with_window_key(keys)))
+    assert torch.equal(masks[0], masks[1]) and not torch.equal(masks[0], masks[2])
+    one = draw_mask(pretraining, batch.select(torch.tensor([2])))
+    assert torch.equal(one[0], masks[0][2])
+
+
+def test_windows_without_keys_are_refused(pretraining):
+    with pytest.raises(ValueError, match="with_window_key"):
+        pretraining(make_batch().replace(window_key=None))
 
 
 def test_the_loss_on_a_fixed_batch_falls_in_thirty_steps():
-    objective = make_objective()
+    pretraining = make_pretraining()
     batch = make_batch(num_windows=2, num_samples=1040)
-    hidden = objective.draw_mask(batch, torch.Generator().manual_seed(1))
-    optimizer = torch.optim.AdamW(objective.parameters(), lr=3e-3)
+    hidden = draw_mask(pretraining, batch)
+    optimizer = torch.optim.AdamW(pretraining.parameters(), lr=3e-3)
     losses = []
     for _ in range(30):
-        loss, _ = objective.score(batch, hidden)
+        loss, _ = score(pretraining, batch, hidden)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         losses.append(float(loss.detach()))
-    assert losses[-1] < 0.85 * losses[0] and losses[-1] < float(objective.compare_with_silence(batch, hidden))
+    assert losses[-1] < 0.85 * losses[0] and losses[-1] < float(
+        mae(pretraining).trivial_loss(pretraining.model, batch)
+    )
 
 
 def test_the_mask_ratio_reaches_the_encoder():
-    objective = MaskedAutoencoder(
-        make_objective().model,
-        MaskedAutoencoderConfig(mask=MaskConfig(ratio=0.75), decoder_size=32, decoder_heads=2),
-    )
+    model = make_pretraining().model
+    config = MaskedAutoencoderConfig(mask=MaskConfig(ratio=0.75), decoder_size=32, decoder_heads=2)
     batch = make_batch()
-    hidden = objective.draw_mask(batch)
-    assert objective.model(batch, hidden=hidden).tokens.shape[1] == 25 and hidden.shape[1] == 100
+    hidden = MaskedAutoencoder(model, config).draw_mask(model, batch)
+    assert model(batch, hidden=hidden).tokens.shape[1] == 25 and hidden.shape[1] == 100

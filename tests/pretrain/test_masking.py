@@ -2,13 +2,16 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from seisfm.pretrain.masking import KINDS, MaskConfig, hidden_tokens
+from seisfm.data.loading.window_random import WindowRandom, window_keys
+from seisfm.pretrain.objectives.masking import KINDS, MaskConfig, hidden_tokens
 
 TOKEN_S = 0.16
 
 
 def draw(config, shape, seed=0):
-    return hidden_tokens(config, shape, TOKEN_S, torch.Generator().manual_seed(seed))
+    num_windows, num_tokens = shape
+    random = WindowRandom(window_keys(torch.arange(num_windows), seed))
+    return hidden_tokens(config, num_tokens, TOKEN_S, random)
 
 
 def num_pieces(mask):

@@ -16,8 +16,9 @@ from seisfm.configs.loader import build_config, load_config
 from seisfm.data.formats.seisbench_format import write_seisbench
 from seisfm.data.records import Record
 from seisfm.data.splitting.fingerprints import read_fingerprints
-from seisfm.foundation.model import SIZES, SeismicModel
+from seisfm.foundation.backbones.seismic import SIZES, SeismicModel
 from seisfm.pretrain.__main__ import main
+from seisfm.pretrain.objectives.registry import objective_config
 from seisfm.pretrain.run import PretrainConfig, pretrain
 
 SHIPPED = sorted((loader.CONFIG_FOLDER / "pretrain").glob("*.yaml"))
@@ -54,7 +55,7 @@ def settings(dataset, folder, **training):
         "sources": [{"kind": "seisbench", "path": str(dataset)}],
         "architecture": SMALL,
         "windows": {"window_s": 12.0},
-        "objective": {"decoder_size": 16, "decoder_layers": 1, "decoder_heads": 2},
+        "objectives": {"mae": {"decoder_size": 16, "decoder_layers": 1, "decoder_heads": 2}},
         "training": {
             "max_steps": 60,
             "batch_size": 2,
@@ -209,7 +210,8 @@ def test_accelerate_launch_trains_too(finished, dataset, tmp_path):
 def test_every_shipped_run_is_a_valid_configuration_of_its_size(path):
     config = load_config(PretrainConfig, path)
     assert config.size == ("tiny" if path.stem == "demo" else path.stem)
-    assert config.objective.decoder_size % (4 * config.objective.decoder_heads) == 0
+    mae = objective_config("mae", config.objectives["mae"])
+    assert mae.decoder_size % (4 * mae.decoder_heads) == 0
     assert config.training.warmup_steps < config.training.max_steps
 
 

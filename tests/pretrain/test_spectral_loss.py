@@ -2,7 +2,7 @@ import math
 
 import pytest
 import torch
-from seisfm.pretrain.spectral_loss import SpectralLossConfig, log_spectral_distance
+from seisfm.pretrain.objectives.spectral_loss import SpectralLossConfig, log_spectral_distance
 
 RATE_HZ = 100.0
 

@@ -10,19 +10,18 @@ GELU, so that no output can die; linear interpolation instead of transposed conv
 from __future__ import annotations
 
 import itertools
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from huggingface_hub.dataclasses import strict
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
+from transformers import AutoConfig, AutoModel
 
-from ..data.batch import WaveformBatch
-from .contract import InputContract
-from .model import FeatureSpec, GainPooling, SeismicFeatures, init_module
-from .stem import STRIDES, component_views, double_rate
-from .token_grid import TokenGrid
+from ..features import FeatureSpec, GainPooling
+from ..stem import STRIDES, component_views, double_rate
+from ..token_grid import TokenGrid
+from .base import Backbone, BackboneConfig
 
 LEVEL_STRIDES = (*STRIDES, 16, 64, 256)
 """Samples at the model's rate per sample of each level, from the top down."""
@@ -34,20 +33,18 @@ UNET_SIZES: dict[str, dict[str, Any]] = {"tiny": {"channels": [8, 12, 16, 32, 64
 
 
 @strict
-class UNetConfig(PreTrainedConfig):
+class UNetConfig(BackboneConfig):
     """Architecture and input contract of a U-Net.
 
     channels: of each level of `LEVEL_STRIDES`.
     kernel_size: of every convolution over time, odd.
-    input_contract: `InputContract.to_dict()`. There is no default: a model without one is refused.
     """
 
     model_type = "seisfm_unet"
+    sizes: ClassVar[dict[str, dict[str, Any]]] = UNET_SIZES
 
     channels: list[int] | tuple[int, ...] = (8, 12, 16, 32, 64, 96)
     kernel_size: int = 7
-    initializer_range: float = 0.02
-    input_contract: dict | None = None
 
     def __post_init__(self, **kwargs: Any) -> None:
         """Raises ValueError for channels that are not one positive number a level, or an even kernel."""
@@ -59,17 +56,6 @@ class UNetConfig(PreTrainedConfig):
         if self.kernel_size < 1 or self.kernel_size % 2 == 0:
             raise ValueError(f"kernel_size must be odd, found {self.kernel_size}: an even one shifts time")
         super().__post_init__(**kwargs)
-
-    @classmethod
-    def of_size(cls, size: str, contract: InputContract, **changes: Any) -> UNetConfig:
-        """One of the named sizes with a contract. Raises ValueError listing the sizes for another name."""
-        if size not in UNET_SIZES:
-            raise ValueError(f"unknown size {size!r} of a U-Net: the sizes are {sorted(UNET_SIZES)}")
-        return cls(**UNET_SIZES[size] | {"input_contract": contract.to_dict()} | changes)
-
-    def contract(self) -> InputContract:
-        """The input contract. Raises ContractError where there is none."""
-        return InputContract.from_dict(self.input_contract, source=self.name_or_path or "this configuration")
 
     @property
     def token_samples(self) -> int:
@@ -114,7 +100,7 @@ class Up(nn.Module):
         return self.merge(torch.cat((raised, skip), dim=1))
 
 
-class UNetModel(PreTrainedModel):
+class UNetModel(Backbone):
     """The U-Net as a backbone: heads get from it what they get from `SeismicModel`.
 
     Its tokens are the way up at 1/16 of the rate, its skips the way down at full, half and quarter rate. A
@@ -122,13 +108,11 @@ class UNetModel(PreTrainedModel):
     gaps included: a window's answer depends a little on where it is cut, and never on its company.
     """
 
+    config: UNetConfig
     config_class = UNetConfig
-    base_model_prefix = "encoder"
-    main_input_name = "waveform"
 
     def __init__(self, config: UNetConfig) -> None:
         super().__init__(config)
-        self.contract = config.contract()
         channels, kernel = list(config.channels), config.kernel_size
         self.top = NormedConv(3 * len(self.contract.components), channels[0], kernel)
         self.down = nn.ModuleList(
@@ -144,9 +128,6 @@ class UNetModel(PreTrainedModel):
         self.pooling = GainPooling(channels[TOKEN_LEVEL])
         self.post_init()
 
-    def _init_weights(self, module: nn.Module) -> None:
-        init_module(module, self.config.initializer_range)
-
     @property
     def feature_spec(self) -> FeatureSpec:
         """What a head needs to know."""
@@ -159,28 +140,15 @@ class UNetModel(PreTrainedModel):
             rate_hz=self.contract.model_rate_hz,
         )
 
-    def forward(self, batch: WaveformBatch) -> SeismicFeatures:
-        """Features of a batch. Raises ContractError where the batch breaks the input contract."""
-        with torch.autocast(device_type=batch.device.type, enabled=False):
-            prepared = self.contract.prepare(batch)
-        grid = TokenGrid.of(prepared, self.config.token_samples, self.contract.model_rate_hz, self.dtype)
+    def read(self, grid: TokenGrid, hidden: Tensor | None = None) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """The way down, and the way up as far as the tokens."""
         levels = [self.top(component_views(grid.waveform, grid.observed))]
         for down in self.down:
             levels.append(down(levels[-1]))
         features = levels.pop()
         for up, skip in zip(self.up, reversed(levels), strict=False):
             features = up(features, skip)
-        tokens = features.transpose(1, 2)
-        return SeismicFeatures(
-            tokens=tokens,
-            token_time_s=grid.token_time_s,
-            token_observed=grid.token_observed,
-            skips=tuple(levels[: len(STRIDES)]),
-            sample_observed=grid.sample_observed,
-            pooled=self.pooling(tokens, grid.token_observed, prepared),
-            log_gain=prepared.log_gain,
-            num_samples=prepared.num_samples,
-        )
+        return features.transpose(1, 2), tuple(levels[: len(STRIDES)])
 
 
 AutoConfig.register("seisfm_unet", UNetConfig)

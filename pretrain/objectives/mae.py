@@ -13,10 +13,12 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..data.batch import WaveformBatch
-from ..foundation.contract import PreparedInput
-from ..foundation.encoder import Encoder
-from ..foundation.model import SeismicFeatures, SeismicModel, init_module
+from ...data.batch import WaveformBatch
+from ...foundation.backbones.base import Backbone
+from ...foundation.contract import PreparedInput
+from ...foundation.encoder import Encoder
+from ...foundation.features import SeismicFeatures
+from .base import Objective, draws, init_objective, mean_over_all
 from .masking import MaskConfig, hidden_tokens
 from .spectral_loss import SpectralLossConfig, log_spectral_distance
 
@@ -50,46 +52,46 @@ class HiddenTruth:
     judged: Tensor
 
 
-class MaskedAutoencoder(nn.Module):
-    """An objective for `train`: `model` is kept, the decoder is thrown away."""
+class MaskedAutoencoder(Objective):
+    """Hide, encode, reconstruct, compare.
 
-    def __init__(self, model: SeismicModel, config: MaskedAutoencoderConfig):
-        super().__init__()
-        self.model = model
+    A backbone that drops hidden tokens gets the visible ones alone, and the decoder puts a mask token for
+    each of the others. From one that does not, the decoder gets what the network made of the hidden places.
+    """
+
+    config_class = MaskedAutoencoderConfig
+
+    def __init__(self, model: Backbone, config: MaskedAutoencoderConfig):
+        super().__init__(model, config)
         self.config = config
-        dim, size = model.config.hidden_size, config.decoder_size
-        self.token_samples = model.config.token_samples
+        spec, size = model.feature_spec, config.decoder_size
+        self.token_samples, self.rate_hz = spec.token_samples, spec.rate_hz
         self.num_components = len(model.contract.components)
-        self.embed = nn.Linear(dim, size)
+        self.embed = nn.Linear(spec.dim, size)
         self.mask_token = nn.Parameter(torch.zeros(size))
         self.decoder = Encoder(size, config.decoder_layers, config.decoder_heads, 2 * size)
         self.reconstruct = nn.Linear(size, self.num_components * self.token_samples)
         std = model.config.initializer_range
-        for part in (self.embed, self.decoder, self.reconstruct):
-            part.apply(lambda module: init_module(module, std))
+        init_objective(self, std)
         nn.init.normal_(self.mask_token, std=std)
 
-    def forward(self, batch: WaveformBatch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Hide, encode, reconstruct, compare. The mask comes from torch's global random state."""
-        return self.score(batch, self.draw_mask(batch))
+    def forward(self, model: Backbone, batch: WaveformBatch) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss with its parts."""
+        return self.score(model, batch, self.draw_mask(model, batch))
 
-    def draw_mask(self, batch: WaveformBatch, generator: torch.Generator | None = None) -> Tensor:
+    def draw_mask(self, model: Backbone, batch: WaveformBatch) -> Tensor:
         """Hidden tokens, bool `(window, token)`, for a batch."""
-        shape = (len(batch), self.model.num_tokens(batch))
-        token_s = self.token_samples / self.model.contract.model_rate_hz
-        return hidden_tokens(self.config.mask, shape, token_s, generator).to(batch.device)
+        token_s = self.token_samples / self.rate_hz
+        return hidden_tokens(self.config.mask, model.num_tokens(batch), token_s, draws(batch, "mae"))
 
-    def score(self, batch: WaveformBatch, hidden: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def score(
+        self, model: Backbone, batch: WaveformBatch, hidden: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss for a given mask, with its parts."""
-        visible = self.prepare(self.model.hide(batch, hidden))
-        truth = self.hidden_truth(self.prepare(batch), visible, hidden)
-        predicted = self.predict(self.model.encode(visible, hidden), hidden)
+        visible = model.prepare(model.hide(batch, hidden))
+        truth = self.hidden_truth(model.prepare(batch), visible, hidden)
+        predicted = self.predict(model.encode(visible, hidden), hidden)
         return self.compare(predicted, truth)
-
-    def prepare(self, batch: WaveformBatch) -> PreparedInput:
-        """What the model's contract makes of a batch, always in full precision."""
-        with torch.no_grad(), torch.autocast(device_type=batch.device.type, enabled=False):
-            return self.model.contract.prepare(batch)
 
     def hidden_truth(self, whole: PreparedInput, visible: PreparedInput, hidden: Tensor) -> HiddenTruth:
         """The hidden samples in units of the visible part's amplitude.
@@ -107,15 +109,19 @@ class MaskedAutoencoder(nn.Module):
 
     def predict(self, features: SeismicFeatures, hidden: Tensor) -> Tensor:
         """Reconstruct the hidden tokens: `(window, component, sample)`, 0 at the visible ones."""
+        assert features.tokens is not None and features.token_observed is not None
         visible = self.embed(features.tokens)
-        tokens = self.mask_token.to(visible.dtype).expand(*hidden.shape, -1).clone()
-        tokens[~hidden] = visible.flatten(0, 1)
+        mask_tokens = self.mask_token.to(visible.dtype).expand(*hidden.shape, -1)
         # Mask tokens take part; visible ones without any data do not.
-        observed = hidden.clone()
-        assert features.token_observed is not None
-        observed[~hidden] = features.token_observed.flatten()
+        if visible.shape[1] == hidden.shape[1]:
+            tokens = torch.where(hidden[..., None], visible + mask_tokens, visible)
+            observed = hidden | features.token_observed
+        else:
+            tokens, observed = mask_tokens.clone(), hidden.clone()
+            tokens[~hidden] = visible.flatten(0, 1)
+            observed[~hidden] = features.token_observed.flatten()
         index = torch.arange(hidden.shape[1], device=hidden.device, dtype=torch.float32)
-        time_s = (index + 0.5) * self.token_samples / self.model.contract.model_rate_hz
+        time_s = (index + 0.5) * self.token_samples / self.rate_hz
         decoded = self.decoder(tokens, time_s.expand(len(hidden), -1), observed)
         samples = self.reconstruct(decoded[hidden]).float()
         predicted = samples.new_zeros(*hidden.shape, samples.shape[-1])
@@ -135,15 +141,15 @@ class MaskedAutoencoder(nn.Module):
         with torch.autocast(device_type=predicted.device.type, enabled=False):
             composed = torch.where(truth.judged, predicted.float(), truth.waveform)
             error = F.smooth_l1_loss(composed, truth.waveform, reduction="sum")
-            waveform_loss = error / truth.judged.sum().clamp(min=1)
-            rate_hz = self.model.contract.model_rate_hz
+            waveform_loss = mean_over_all(error, truth.judged.sum())
             spectral_loss = log_spectral_distance(
-                composed, truth.waveform, truth.judged, rate_hz, self.config.spectral
+                composed, truth.waveform, truth.judged, self.rate_hz, self.config.spectral
             )
             loss = waveform_loss + self.config.spectral_weight * spectral_loss
         return loss, {"waveform_loss": waveform_loss, "spectral_loss": spectral_loss}
 
-    def compare_with_silence(self, batch: WaveformBatch, hidden: Tensor) -> Tensor:
+    def trivial_loss(self, model: Backbone, batch: WaveformBatch) -> Tensor:
         """The loss of predicting zeros: what any pretraining must beat."""
-        truth = self.hidden_truth(self.prepare(batch), self.prepare(self.model.hide(batch, hidden)), hidden)
+        hidden = self.draw_mask(model, batch)
+        truth = self.hidden_truth(model.prepare(batch), model.prepare(model.hide(batch, hidden)), hidden)
         return self.compare(torch.zeros_like(truth.waveform), truth)[0]

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from .contract import InputContract
-from .model import SeismicConfig, SeismicModel
+from ..contract import InputContract
+from .base import Backbone, BackboneConfig
+from .seismic import SeismicConfig, SeismicModel
 from .unet import UNetConfig, UNetModel
-
-Backbone = SeismicModel | UNetModel
-BackboneConfig = SeismicConfig | UNetConfig
 
 BACKBONES: dict[str, tuple[type[BackboneConfig], type[Backbone]]] = {
     "encoder": (SeismicConfig, SeismicModel),
@@ -50,4 +48,4 @@ def saved_backbone_config(settings: dict[str, Any]) -> BackboneConfig:
 def make_backbone(config: BackboneConfig) -> Backbone:
     """The model of a configuration, with random weights."""
     model_of = dict(BACKBONES.values())
-    return model_of[type(config)](config)  # type: ignore[arg-type]  # the two belong together
+    return model_of[type(config)](config)

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ...data.loading.window_random import WindowRandom
+
 KINDS = ("random", "span", "block", "mixed")
 
 
@@ -36,16 +38,13 @@ class MaskConfig:
             )
 
 
-def hidden_tokens(
-    config: MaskConfig, shape: tuple[int, int], token_s: float, generator: torch.Generator | None = None
-) -> Tensor:
-    """Choose the hidden tokens: bool `(window, token)`, True where hidden, on the CPU.
+def hidden_tokens(config: MaskConfig, num_tokens: int, token_s: float, random: WindowRandom) -> Tensor:
+    """Choose the hidden tokens: bool `(window, token)`, True where hidden, on the device of `random`.
 
-    shape: (windows, tokens). token_s: seconds of a token. generator: torch's global one where not given.
+    token_s: seconds of a token. random: of the windows, whose masks depend on nothing else.
 
     Raises ValueError where a window has too few tokens to hide some and show some.
     """
-    num_windows, num_tokens = shape
     num_hidden = round(config.ratio * num_tokens)
     if not 0 < num_hidden < num_tokens:
         raise ValueError(
@@ -58,25 +57,24 @@ def hidden_tokens(
         "block": max(1, round(config.block_s / token_s)),
     }
     chosen = lengths if config.kind == "mixed" else {config.kind: lengths[config.kind]}
-    masks = [_hide_pieces(num_hidden, shape, length, generator) for length in chosen.values()]
-    kind = torch.randint(len(masks), (num_windows, 1), generator=generator)
+    masks = [
+        _hide_pieces(num_hidden, num_tokens, length, random.derive(name)) for name, length in chosen.items()
+    ]
+    kind = (random.uniform("kind", 1) * len(masks)).long()
     return torch.stack(masks).gather(0, kind.expand(-1, num_tokens)[None])[0]
 
 
-def _hide_pieces(
-    num_hidden: int, shape: tuple[int, int], length: int, generator: torch.Generator | None
-) -> Tensor:
+def _hide_pieces(num_hidden: int, num_tokens: int, length: int, random: WindowRandom) -> Tensor:
     """Lay pieces of a length at random places, over one another too, until exactly enough is covered.
 
     Every place (also half outside, so that the edges are hidden as often as the middle) gets a random rank. A
     token is covered when the first piece over it is laid; the earliest covered tokens are hidden.
     """
-    num_windows, num_tokens = shape
-    rank = torch.rand(num_windows, num_tokens + length - 1, generator=generator)
+    rank = random.uniform("rank", num_tokens + length - 1)
     covered_at = -F.max_pool1d(-rank[:, None], kernel_size=length, stride=1)[:, 0]
     # Stable: the last piece is trimmed at its end and stays in one part. Half of the masks are turned round,
     # so that late tokens are hidden as often as early ones.
     order = covered_at.argsort(dim=1, stable=True)
-    mask = torch.zeros(shape, dtype=torch.bool).scatter_(1, order[:, :num_hidden], True)
-    turned = torch.rand(num_windows, 1, generator=generator) < 0.5
+    mask = torch.zeros_like(covered_at, dtype=torch.bool).scatter_(1, order[:, :num_hidden], True)
+    turned = random.uniform("turned", 1) < 0.5
     return torch.where(turned, mask.flip(1), mask)

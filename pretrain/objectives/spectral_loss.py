@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from .base import mean_over_all
+
 
 @dataclass(frozen=True, kw_only=True)
 class SpectralLossConfig:
@@ -39,7 +41,7 @@ def log_spectral_distance(
     """Mean absolute difference of log magnitudes over the frames that are mostly judged; a scalar.
 
     predicted, truth: float32 `(window, component, sample)`. judged: bool likewise, the samples that the loss
-    is about. Zero, and connected to `predicted`, where no frame is judged.
+    is about. Zero, and connected to `predicted`, where no frame is judged. Means are over all processes.
     """
     distances = []
     for length_s in config.lengths_s:
@@ -49,7 +51,7 @@ def log_spectral_distance(
         weight = torch.where(weight >= config.min_weight, weight, 0.0)
         difference = _log_power(predicted, taper, config.floor) - _log_power(truth, taper, config.floor)
         per_frame = 0.5 * difference.abs().mean(dim=-2)
-        distances.append((per_frame * weight).sum() / weight.sum().clamp(min=1.0))
+        distances.append(mean_over_all((per_frame * weight).sum(), weight.sum()))
     return torch.stack(distances).mean()
 
 
