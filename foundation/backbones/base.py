@@ -54,7 +54,6 @@ class Backbone(PreTrainedModel):
     """
 
     config: BackboneConfig
-    config_class: ClassVar[type[BackboneConfig]]
     base_model_prefix = "encoder"
     main_input_name = "waveform"
     drops_hidden: ClassVar[bool] = False
