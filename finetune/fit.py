@@ -17,7 +17,7 @@ from ..data.loading.loader import WindowLoader
 from ..data.loading.window_source import validation_windows
 from ..data.loading.windows import WindowConfig
 from ..data.records import Record
-from ..foundation.processes import this_process
+from ..foundation.processes import this_process, this_process_alone
 from ..foundation.training import TrainingConfig, train
 from ..heads.task_model import SeismicTaskModel
 from .methods import TunableModel
@@ -81,10 +81,11 @@ class Validation:
         was_training = objective.training
         objective.eval()
         sums: dict[str, float] = defaultdict(float)
-        for batch in self.batches:
-            loss, logs = objective(batch.to(device))
-            for name, value in {"loss": loss, **logs}.items():
-                sums[name] += float(value) * len(batch) / self.num_windows
+        with this_process_alone():
+            for batch in self.batches:
+                loss, logs = objective(batch.to(device))
+                for name, value in {"loss": loss, **logs}.items():
+                    sums[name] += float(value) * len(batch) / self.num_windows
         objective.train(was_training)
         return dict(sums)
 

@@ -1,12 +1,16 @@
-"""Which of the run's processes this is, on CPUs and GPUs alike."""
+"""Which of the run's processes this is, on CPUs and GPUs alike, and means over what all of them see."""
 
 from __future__ import annotations
 
 import atexit
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import torch
 from accelerate import PartialState
+from torch import Tensor
 
 
 def on_cpu() -> bool:
@@ -39,3 +43,41 @@ def this_process() -> PartialState:
 def _leave_the_group() -> None:
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
+
+
+_alone: ContextVar[bool] = ContextVar("alone", default=False)
+
+
+@contextmanager
+def this_process_alone() -> Iterator[None]:
+    """Within it, means are this process's own: a validation runs in one, and no other would answer it."""
+    token = _alone.set(True)
+    try:
+        yield
+    finally:
+        _alone.reset(token)
+
+
+def talks_to_others() -> bool:
+    """Whether what is computed now is computed in several processes at once."""
+    return torch.distributed.is_initialized() and torch.distributed.get_world_size() > 1 and not _alone.get()
+
+
+def sum_over_all(count: Tensor) -> Tensor:
+    """The sum of a count over all processes, of the same shape, without gradient."""
+    count = count.detach().clone()
+    if talks_to_others():
+        torch.distributed.all_reduce(count)
+    return count
+
+
+def mean_over_all(total: Tensor, count: Tensor) -> Tensor:
+    """A sum over this process's windows as its part of the mean over all processes'.
+
+    total: a sum, or several; count: of how many (0 or more), likewise. DDP averages the gradients of its
+    processes, so each one's part is its sum over the processes' mean count; the average of the parts is the
+    mean over everything.
+    """
+    processes = torch.distributed.get_world_size() if talks_to_others() else 1
+    count = sum_over_all(count).to(total.dtype) / processes
+    return torch.where(count > 0, total / count.where(count > 0, torch.ones_like(count)), total * 0.0)

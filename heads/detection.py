@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from ..data.batch import WaveformBatch
 from ..foundation.features import FeatureSpec, SeismicFeatures
+from ..foundation.processes import mean_over_all, sum_over_all
 from .base import Head
 from .targets import detection_targets
 from .time_axis import TimeGrid
@@ -55,18 +56,14 @@ class DetectionHead(Head):
     def loss(
         self, output: dict[str, Tensor], batch: WaveformBatch, features: SeismicFeatures
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Binary cross entropy; event and noise weigh the same, however long either lasts."""
+        """Binary cross entropy; all processes' event and noise weigh the same, however long either lasts."""
         logits = output["logits"]
         target, known = detection_targets(batch, self.grid.time_s(batch, logits.shape[-1]))
         entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
         counts = known & features["token_observed"]
-        means = [_masked_mean(entropy, counts & (target == value)) for value in (0.0, 1.0)]
-        present = sum(present for _, present in means)
-        loss = sum((mean for mean, _ in means), logits.new_zeros(())) / torch.as_tensor(present).clamp(min=1)
+        groups = torch.stack([counts & (target == value) for value in (0.0, 1.0)])
+        numbers = groups.sum(dim=(1, 2))
+        means = mean_over_all(torch.where(groups, entropy, 0.0).sum(dim=(1, 2)), numbers)
+        num_present = (sum_over_all(numbers) > 0).sum()
+        loss = means.sum() / num_present.clamp(min=1)
         return loss, {"loss": loss.detach(), "labelled_share": counts.float().mean()}
-
-
-def _masked_mean(values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """The mean where the mask is True (0 where it never is), and whether it ever is, as 0 or 1."""
-    count = mask.sum()
-    return torch.where(mask, values, 0.0).sum() / count.clamp(min=1), (count > 0).float()

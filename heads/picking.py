@@ -10,6 +10,7 @@ from transformers import initialization as init
 
 from ..data.batch import WaveformBatch
 from ..foundation.features import FeatureSpec, SeismicFeatures
+from ..foundation.processes import mean_over_all
 from .base import Head
 from .decoder import DenseDecoder
 from .targets import PhaseTargets, phase_targets
@@ -81,13 +82,13 @@ class PickingHead(Head):
     def loss(
         self, output: dict[str, Tensor], batch: WaveformBatch, features: SeismicFeatures
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Soft cross entropy of the phases that are labelled, mean over the samples that carry it."""
+        """Soft cross entropy of the phases that are labelled, mean over all processes' samples with one."""
         logits = output["logits"]
         targets = phase_targets(batch, self.grid.time_s(batch, logits.shape[-1]), self.config.sigma_s)
         weights = logits.new_tensor(self.config.class_weights)
         entropy = marginal_cross_entropy(logits, targets, weights)
         counts = targets.known.any(dim=1) & features["sample_observed"]
-        loss = torch.where(counts, entropy, 0.0).sum() / counts.sum().clamp(min=1)
+        loss = mean_over_all(torch.where(counts, entropy, 0.0).sum(), counts.sum())
         return loss, {"loss": loss.detach(), "labelled_share": counts.float().mean()}
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..data.batch import WaveformBatch
-from .objectives.base import this_process_alone
+from ..foundation.processes import this_process_alone
 from .pretraining import Pretraining
 
 

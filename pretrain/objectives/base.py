@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor, nn
 
 from ...data.batch import WaveformBatch
 from ...data.loading.window_random import WindowRandom
 from ...foundation.backbones.base import Backbone
 from ...foundation.features import init_module
+from ...foundation.processes import mean_over_all, talks_to_others, this_process_alone
+
+__all__ = [
+    "Objective",
+    "draws",
+    "init_objective",
+    "mean_over_all",
+    "talks_to_others",
+    "this_process_alone",
+]
 
 
 class Objective(nn.Module, ABC):
@@ -65,35 +71,3 @@ def draws(batch: WaveformBatch, name: str) -> WindowRandom:
             "or from fixed_windows, or give it keys by `with_window_key`"
         )
     return WindowRandom(batch.window_key).derive(name)
-
-
-_alone: ContextVar[bool] = ContextVar("alone", default=False)
-
-
-@contextmanager
-def this_process_alone() -> Iterator[None]:
-    """Within it, means are this process's own: a validation runs in one, and no other would answer it."""
-    token = _alone.set(True)
-    try:
-        yield
-    finally:
-        _alone.reset(token)
-
-
-def talks_to_others() -> bool:
-    """Whether what is computed now is computed in several processes at once."""
-    return torch.distributed.is_initialized() and torch.distributed.get_world_size() > 1 and not _alone.get()
-
-
-def mean_over_all(total: Tensor, count: Tensor) -> Tensor:
-    """A sum over this process's windows as its part of the mean over all processes'.
-
-    total: a sum; count: of how many (0 or more). DDP averages the gradients of its processes, so each one's
-    part is its sum over the processes' mean count; the average of the parts is the mean over everything.
-    """
-    count = count.detach().to(total.dtype)
-    if talks_to_others():
-        count = count.clone()
-        torch.distributed.all_reduce(count)
-        count = count / torch.distributed.get_world_size()
-    return torch.where(count > 0, total / count.where(count > 0, torch.ones_like(count)), total * 0.0)
