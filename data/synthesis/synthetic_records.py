@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any, overload
 
 import numpy as np
@@ -15,6 +18,7 @@ from ..instruments.harmonization import HarmonizationConfig, Harmonizer
 from ..instruments.resampling import native_span, resample_with_gaps
 from ..loading.window_random import WindowRandom
 from ..loading.windows import WindowConfig
+from ..record_facts import HASH_DIGITS, RecordFacts
 from ..records import Record
 from .config import SynthesisConfig
 from .engine import SyntheticEarth
@@ -60,6 +64,22 @@ class SyntheticRecords(Sequence[Record]):
         """The event of each record: see `records.event_keys`."""
         per_event = self.earth.stations_per_event
         return [f"synthetic/{self.earth.seed}/{number // per_event}" for number in range(len(self))]
+
+    def record_facts(self) -> RecordFacts:
+        """Who the records are, without making one: the waveform of a generator is known by what makes it.
+
+        `waveform_hash` is therefore one of the configuration, the seed and the record's number; equal ones are
+        equal waveforms. Places and times stay unknown, as nothing real happened there.
+        """
+        made_by = f"{json.dumps(asdict(self.earth.config), sort_keys=True)}/{self.earth.seed}"
+        return RecordFacts.from_rows(
+            {
+                "record_id": f"{key}/{number}",
+                "event_id": key,
+                "waveform_hash": hashlib.sha256(f"{made_by}/{number}".encode()).hexdigest()[:HASH_DIGITS],
+            }
+            for number, key in enumerate(self.event_keys())
+        )
 
     def make_windows(
         self, positions: np.ndarray, random: WindowRandom, windows: WindowConfig

@@ -14,7 +14,8 @@ from seisfm.data.event_types import EVENT_TYPES
 from seisfm.data.instruments.harmonization import HarmonizationConfig
 from seisfm.data.loading.loader import WindowLoader
 from seisfm.data.loading.windows import WindowConfig
-from seisfm.data.records import POLARITIES
+from seisfm.data.record_facts import record_facts
+from seisfm.data.records import POLARITIES, Subset
 from seisfm.data.sources import SourceConfig, load_all, load_records
 from seisfm.data.splitting.splits import split_validation
 from seisfm.data.synthesis import SynthesisConfig, SyntheticEarth, SyntheticRecords, regions
@@ -227,6 +228,18 @@ def test_an_endless_source_is_split_and_mixed_with_others():
     (alone, _), record = load_records(source), sides["validation"][0]
     assert isinstance(alone, SyntheticRecords) and record.event_id in [*alone.event_keys(), "synthetic/9/0"]
     assert alone[3].record_id == alone[3:5][0].record_id
+
+
+def test_what_an_endless_source_is_known_by_needs_no_waveform():
+    records = endless(500)
+    facts = record_facts(Subset(records, range(0, len(records), 2)), hashes=True)
+    assert facts.event_id.tolist() == records.event_keys()[::2]
+    assert len(set(facts.waveform_hash)) == len(facts) == 500
+    again = record_facts(endless(500), hashes=True).waveform_hash
+    assert set(facts.waveform_hash) <= set(again)
+    others = [endless(500, seed=4), endless(500, pre_event_s=[8.0, 11.0])]
+    for other in others:
+        assert not set(record_facts(other, hashes=True).waveform_hash) & set(again)
 
 
 def test_wrong_sources():
