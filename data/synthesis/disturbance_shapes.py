@@ -14,6 +14,8 @@ from torch import Tensor
 
 from ..loading.window_random import WindowRandom
 from .draws import log_uniform, uniform
+from .envelopes import bell, decay
+from .machines import beats, burst, pump, ring
 
 Shape = Callable[[WindowRandom, Tensor, float], Tensor]
 
@@ -39,10 +41,10 @@ def vehicle(random: WindowRandom, time_s: Tensor, rate_hz: float) -> Tensor:
     num_samples = time_s.shape[1]
     length = num_samples + num_samples % 2
     frequency_hz = torch.arange(length // 2 + 1, device=random.device) * (rate_hz / length)
-    colour = _bell((frequency_hz - centre_hz) / (0.27 * centre_hz))
+    colour = bell((frequency_hz - centre_hz) / (0.27 * centre_hz))
     white = torch.view_as_complex(random.normal("vehicle/white", 3, length // 2 + 1, 2))
     rumble = torch.fft.irfft(white * colour[:, None], n=length)[..., :num_samples]
-    return rumble * _bell(time_s / width_s)[:, None]
+    return rumble * bell(time_s / width_s)[:, None]
 
 
 def spike(random: WindowRandom, time_s: Tensor, rate_hz: float) -> Tensor:
@@ -74,7 +76,7 @@ def mass_jump(random: WindowRandom, time_s: Tensor, rate_hz: float) -> Tensor:
     """
     omega = (2.0 * math.pi / log_uniform(random, "mass_jump/period_s", (5.0, 120.0)))[:, None]
     since = time_s.clamp(min=0.0) * omega
-    return _direction(random) * (since * _decay(since))[:, None]
+    return _direction(random) * (since * decay(since))[:, None]
 
 
 def calibration(random: WindowRandom, time_s: Tensor, rate_hz: float) -> Tensor:
@@ -89,7 +91,7 @@ def calibration(random: WindowRandom, time_s: Tensor, rate_hz: float) -> Tensor:
     pulses = torch.zeros_like(time_s)
     for since, sign in ((time_s, 1.0), (time_s - duration_s, -1.0)):
         phase = since.clamp(min=0.0) * omega
-        pulses += sign * _decay(damping * phase) * ((1.0 - damping.square()).sqrt() * phase).sin()
+        pulses += sign * decay(damping * phase) * ((1.0 - damping.square()).sqrt() * phase).sin()
     return pulses[:, None].expand(-1, 3, -1)
 
 
@@ -103,7 +105,7 @@ def teleseism(random: WindowRandom, time_s: Tensor, rate_hz: float) -> Tensor:
     sweep = uniform(random, "teleseism/sweep_per_s", (0.0, 0.004))[:, None]
     start = 2.0 * math.pi * random.uniform("teleseism/phase")[:, None]
     phase = 2.0 * math.pi / period_s * time_s * (1.0 + 0.5 * sweep * time_s) + start
-    packet = _bell(time_s / width_s)
+    packet = bell(time_s / width_s)
     azimuth = 2.0 * math.pi * random.uniform("teleseism/azimuth")[:, None]
     flatness = uniform(random, "teleseism/ellipticity", (0.5, 0.9))[:, None]
     radial = flatness * packet * phase.cos()
@@ -121,7 +123,7 @@ def _thuds(random: WindowRandom, time_s: Tensor, rate_hz: float, count: Tensor) 
     num_samples = time_s.shape[1]
     length = 2 * num_samples
     sample = torch.arange(num_samples, device=random.device) / rate_hz
-    blow = sample * _decay(sample / decay_s) * (2.0 * math.pi * frequency_hz * sample).sin()
+    blow = sample * decay(sample / decay_s) * (2.0 * math.pi * frequency_hz * sample).sin()
     # One blow for each impulse of the train: a convolution costs the same for one and for thirty.
     train = torch.zeros(len(random), num_samples + 1, device=random.device)
     place = ((falls_s - time_s[:, :1]) * rate_hz).round().clamp_(0, num_samples).long()
@@ -141,16 +143,6 @@ def _one_component(random: WindowRandom) -> Tensor:
     return (torch.arange(3, device=random.device) == which[:, None]).float()[:, :, None]
 
 
-def _decay(argument: Tensor) -> Tensor:
-    """exp(−x), kept from underflow into denormal numbers, which are slow."""
-    return (-argument).clamp_(min=-80.0).exp_()
-
-
-def _bell(argument: Tensor) -> Tensor:
-    """exp(−x²/2), likewise."""
-    return _decay(0.5 * argument.square())
-
-
 SHAPES: dict[str, Shape] = {
     "footsteps": footsteps,
     "vehicle": vehicle,
@@ -161,4 +153,11 @@ SHAPES: dict[str, Shape] = {
     "mass_jump": mass_jump,
     "calibration": calibration,
     "teleseism": teleseism,
+    "ring": ring,
+    "beats": beats,
+    "burst": burst,
+    "pump": pump,
 }
+
+ON_THE_GROUND = ("footsteps", "vehicle", "thump", "ring", "beats", "burst", "pump")
+"""What shakes the ground itself, all of it above 1 Hz; the others upset the sensor or come from far away."""

@@ -85,8 +85,11 @@ class SyntheticEarth:
         if len(rows):
             motion.index_add_(0, rows, self._motion(later.rows(rows), again_s[rows], num_samples))
         second = self._arrivals(later, torch.where(again_s < NEVER, again_s, torch.nan))
-        noise = self._noise(views, num_samples)
         p_s, s_s = _inside(arrivals.of("P"), duration_s), _inside(arrivals.of("S"), duration_s)
+        again = (
+            _inside(second.of("P"), duration_s).isfinite() | _inside(second.of("S"), duration_s).isfinite()
+        )
+        noise = self._noise(views, num_samples, quiet=p_s.isnan() & s_s.isnan() & ~again)
         snr_db = phase_snr_db(motion, noise, p_s, s_s, config.sampling_rate_hz)
         noise, snr_db = _quieter(noise, snr_db, config.min_snr_db)
         gain = views.scene.instrument.gain
@@ -127,13 +130,16 @@ class SyntheticEarth:
         later = replace(later, event=views.event.derive("second"), station=views.station.derive("second"))
         return later, torch.where(happens, first_p_s + gap_s, NEVER)
 
-    def _noise(self, views: Views, num_samples: int) -> Tensor:
-        """The station's noise with what disturbs it, `(record, component, sample)`."""
+    def _noise(self, views: Views, num_samples: int, quiet: Tensor) -> Tensor:
+        """The station's noise with what disturbs it, `(record, component, sample)`.
+
+        quiet: bool `(record,)`, without an arrival.
+        """
         config, rate_hz = self.config, self.config.sampling_rate_hz
         response = views.scene.instrument.response
         num_components = config.recorder.num_noise_components
         noise = noise_motion(views.noise, views.station, num_samples, rate_hz, response, num_components)
-        return disturb(noise, views.station, rate_hz, config.disturbances)[0]
+        return disturb(noise, views.station, rate_hz, config.disturbances, quiet)[0]
 
 
 def _origin_s(views: Views, first_p_s: Tensor) -> Tensor:

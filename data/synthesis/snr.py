@@ -29,10 +29,7 @@ def phase_snr_db(signal: Tensor, noise: Tensor, p_s: Tensor, s_s: Tensor, rate_h
     signal, noise: `(record, 3 or more, sample)`, Z N E. p_s, s_s: seconds after the first sample,
     `(record,)`, NaN where there is none.
     """
-    edge = min(round(EDGE_S * rate_hz), noise.shape[-1] // 8)
-    noise_power = _power_above(_faded(noise[:, :3], edge), rate_hz)[..., edge : noise.shape[-1] - edge].mean(
-        -1
-    )
+    noise_power = noise_power_above(noise[:, :3], rate_hz)
     power = _power_above(signal[:, :3], rate_hz)
     span_s = (s_s - p_s).clamp(SHORTEST_SPAN_S, SPAN_S).nan_to_num(SPAN_S)
     p_power = _power_after(power[:, 0], p_s, span_s, rate_hz)
@@ -63,6 +60,12 @@ def expected_noise_rms(
     heard_hz = frequency_hz[frequency_hz >= SNR_HIGHPASS_HZ]
     amplitude = levels.recorded_amplitude(heard_hz, response, num_components=1)[:, 0]
     return (amplitude.double().square().sum(dim=1) * (rate_hz / num_samples)).sqrt().float()
+
+
+def noise_power_above(noise: Tensor, rate_hz: float) -> Tensor:
+    """Mean square of noise `(record, component, sample)` above 1 Hz, without its ends, by component."""
+    edge = min(round(EDGE_S * rate_hz), noise.shape[-1] // 8)
+    return _power_above(_faded(noise, edge), rate_hz)[..., edge : noise.shape[-1] - edge].mean(-1)
 
 
 def _faded(noise: Tensor, edge: int) -> Tensor:

@@ -1,9 +1,11 @@
 """Disturbances come as often as asked, as large as asked, and change nothing else."""
 
+import math
+
 import pytest
 import torch
 from seisfm.data.loading.window_random import WindowRandom, window_keys
-from seisfm.data.synthesis.disturbance_shapes import SHAPES
+from seisfm.data.synthesis.disturbance_shapes import ON_THE_GROUND, SHAPES
 from seisfm.data.synthesis.disturbances import (
     DISTURBANCES,
     NOTHING,
@@ -11,9 +13,11 @@ from seisfm.data.synthesis.disturbances import (
     disturb,
     draw_kinds,
 )
+from seisfm.data.synthesis.snr import noise_power_above
 
 RATE_HZ = 100.0
-CAUSAL = ("footsteps", "thump", "spike", "glitches", "step", "mass_jump", "calibration")
+MACHINES = ("ring", "beats", "burst", "pump")
+CAUSAL = ("footsteps", "thump", "spike", "glitches", "step", "mass_jump", "calibration", *MACHINES)
 
 
 def random_of(num_records: int, first: int = 0) -> WindowRandom:
@@ -33,6 +37,14 @@ def test_20_percent_of_4000_records_within_2_percent_and_every_kind():
     kind = draw_kinds(random_of(4000), DisturbanceConfig(share=0.2))
     assert float((kind != NOTHING).double().mean()) == pytest.approx(0.2, abs=0.02)
     assert set(kind.tolist()) == {NOTHING, *range(len(DISTURBANCES))}
+
+
+def test_records_without_an_earthquake_are_disturbed_more_often():
+    quiet = torch.arange(4000) % 2 == 0
+    kind = draw_kinds(random_of(4000), DisturbanceConfig(share=0.2, quiet_share=0.7), quiet)
+    assert float((kind[quiet] != NOTHING).double().mean()) == pytest.approx(0.7, abs=0.03)
+    assert float((kind[~quiet] != NOTHING).double().mean()) == pytest.approx(0.2, abs=0.03)
+    assert set(kind[quiet].tolist()) == {NOTHING, *range(len(DISTURBANCES))}
 
 
 def test_a_share_of_nothing_changes_nothing():
@@ -56,8 +68,17 @@ def test_the_peak_is_as_large_as_asked(kind):
     noise = white(24)
     disturbed, kinds = disturb(noise, random_of(24), RATE_HZ, only(kind, size=(7.0, 7.0)))
     assert bool((kinds == DISTURBANCES.index(kind)).all())
-    peak = (disturbed - noise).abs().amax(dim=(1, 2)) / noise.square().mean(dim=-1).amax(dim=1).sqrt()
+    power = noise_power_above(noise, RATE_HZ) if kind in ON_THE_GROUND else noise.square().mean(dim=-1)
+    peak = (disturbed - noise).abs().amax(dim=(1, 2)) / power.amax(dim=1).sqrt()
     torch.testing.assert_close(peak, torch.full((24,), 7.0), rtol=1e-3, atol=0.0)
+
+
+def test_what_shakes_the_ground_is_measured_against_what_is_heard_there():
+    noise = white(24)
+    swell = 1e3 * (0.4 * math.pi * torch.arange(3000) / RATE_HZ).sin()
+    disturbed, _ = disturb(noise + swell, random_of(24), RATE_HZ, only("burst", size=(7.0, 7.0)))
+    peak = (disturbed - noise - swell).abs().amax(dim=(1, 2))
+    assert bool((peak < 20.0).all())
 
 
 @pytest.mark.parametrize("kind", CAUSAL)
