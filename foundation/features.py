@@ -12,7 +12,7 @@ from transformers.utils import ModelOutput
 
 from ..data.batch import UNITS
 from .contract import PreparedInput
-from .stem import ChannelNorm
+from .stem import ChannelNorm, MissingValue
 
 SKIP_STRIDES = (1, 2, 4)
 """The strides that a skip may have, in samples at the model's rate."""
@@ -113,5 +113,7 @@ def init_module(module: nn.Module, std: float) -> None:
         init.ones_(module.weight)
     elif isinstance(module, GainPooling):
         init.normal_(module.query, mean=0.0, std=std)
+    elif isinstance(module, MissingValue):
+        init.normal_(module.value, mean=0.0, std=std)
     if getattr(module, "bias", None) is not None and isinstance(module.bias, nn.Parameter):
         init.zeros_(module.bias)

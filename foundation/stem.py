@@ -68,6 +68,21 @@ def component_views(waveform: Tensor, observed: Tensor) -> Tensor:
     return torch.cat((waveform.clamp(-10, 10), compressed, (~observed).to(waveform.dtype)), dim=1)
 
 
+class MissingValue(nn.Module):
+    """The plain components, with a learned value of each one where it is missing: one is not a zero.
+
+    For networks whose published first layer takes the components themselves; `component_views` says more.
+    """
+
+    def __init__(self, num_components: int) -> None:
+        super().__init__()
+        self.value = nn.Parameter(torch.zeros(num_components))
+
+    def forward(self, waveform: Tensor, observed: Tensor) -> Tensor:
+        """What the network sees of `(window, component, sample)`, 0 where not observed."""
+        return waveform + self.value[:, None] * (~observed).to(waveform.dtype)
+
+
 class Stem(nn.Module):
     """Waveforms `(window, component, sample)` to tokens, by way of full, half and quarter rate.
 
