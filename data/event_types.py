@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from .records import Skipped
@@ -144,6 +145,15 @@ def event_type(word: str, source: str = "quakeml") -> str | None:
     raise ValueError(
         f"unknown event type {word!r} of {source}: known are {sorted(words)}, and our own {list(EVENT_TYPES)}"
     )
+
+
+def event_type_codes(words: Iterable[str | None]) -> np.ndarray:
+    """Positions of `source_type` of many records in `EVENT_TYPES`, int8; −1 for None and for any other word.
+
+    Words of a source that are none of ours are told where its records are read (`unknown_words`).
+    """
+    codes = {name: code for code, name in enumerate(EVENT_TYPES)}
+    return np.array([codes.get(word, -1) if word else -1 for word in words], dtype=np.int8)
 
 
 def event_type_or_reason(word: str, source: str) -> tuple[str | None, str | None]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .batch import COMPONENT_SLOTS, COMPONENTS, UNITS
+from .event_types import event_type_codes
 from .records import PHASE_FAMILY, POLARITIES, Record, Subset
 
 FAMILIES = ("P", "S")
@@ -64,7 +65,7 @@ class RecordTable:
     component_rows: int8 `(record, 4)`, the waveform's row for each of `COMPONENTS`, −1 where it has none.
     labelled: bool `(record, 2)`, whether every arrival of P, of S is listed.
     station_geometry: float32 `(record, 3)`. source: float32 `(record, label)` in the order of
-        `SOURCE_LABELS`, NaN where unknown.
+        `SOURCE_LABELS`, NaN where unknown. event_type: int8, position in `EVENT_TYPES`, −1 where unknown.
     has_arrivals: bool, of whatever phase.
     first_arrival_s: float64, the earliest P or S inside of the record, NaN where there is none.
     event_start: int64 `(record + 1,)`: the events of record i are `event_start[i]` to `event_start[i + 1]`.
@@ -84,6 +85,7 @@ class RecordTable:
     labelled: np.ndarray
     station_geometry: np.ndarray
     source: np.ndarray
+    event_type: np.ndarray
     has_arrivals: np.ndarray
     first_arrival_s: np.ndarray
     event_start: np.ndarray
@@ -133,6 +135,7 @@ class RecordTable:
             ).reshape(-1, len(FAMILIES)),
             station_geometry=_numbers(records, STATION_GEOMETRY),
             source=_numbers(records, tuple(SOURCE_LABELS.values())),
+            event_type=event_type_codes(record.metadata.get("source_type") for record in records),
         )
 
     def select(self, positions: Sequence[int] | np.ndarray) -> RecordTable:

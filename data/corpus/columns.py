@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..batch import UNITS
+from ..event_types import event_type_codes
 from ..record_table import (
     FAMILIES,
     SOURCE_LABELS,
@@ -33,6 +34,7 @@ def table_of_index(index: pa.Table) -> RecordTable:
         labelled=_labelled(index["labelled_phases"].to_pylist()),
         station_geometry=_numbers(index, STATION_GEOMETRY),
         source=_numbers(index, tuple(SOURCE_LABELS.values())),
+        event_type=event_type_codes(index["source_type"].to_pylist()),
     )
 
 

@@ -29,15 +29,18 @@ def window_labels(
       `p_labelled`, `s_labelled` bool `(window,)`: every arrival of the phase is listed.
       `magnitude`, `distance_km`, `back_azimuth_deg`, `depth_km` float32 `(window,)`: of the record's event.
         NaN where unknown, and where the record's arrivals show that the window misses the event.
+      `event_type` int64 `(window,)`: likewise, position in `EVENT_TYPES`, −1 where unknown or missed.
     """
     arrival_s, polarity, in_view = _nearby_events(table, positions, start_s, window_s)
     source = np.where(in_view[:, None], table.source[positions], np.float32(np.nan))
+    event_type = np.where(in_view, table.event_type[positions], -1).astype(np.int64)
     return {
         "p_arrival_s": torch.from_numpy(arrival_s[..., 0]),
         "s_arrival_s": torch.from_numpy(arrival_s[..., 1]),
         "polarity": torch.from_numpy(polarity),
         "p_labelled": torch.from_numpy(table.labelled[positions, 0]),
         "s_labelled": torch.from_numpy(table.labelled[positions, 1]),
+        "event_type": torch.from_numpy(event_type),
     } | dict(zip(SOURCE_LABELS, torch.from_numpy(source).unbind(1), strict=True))
 
 
