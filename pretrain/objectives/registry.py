@@ -7,9 +7,19 @@ from typing import Any
 from ...configs.loader import build_config
 from ...foundation.backbones.base import Backbone
 from .base import Objective
+from .clip import WaveformMetadataContrast
+from .data2vec import Data2Vec
 from .mae import MaskedAutoencoder
+from .supervised import Supervised
+from .wav2vec2 import Wav2Vec2
 
-OBJECTIVES: dict[str, type[Objective]] = {"mae": MaskedAutoencoder}
+OBJECTIVES: dict[str, type[Objective]] = {
+    "mae": MaskedAutoencoder,
+    "wav2vec2": Wav2Vec2,
+    "data2vec": Data2Vec,
+    "clip": WaveformMetadataContrast,
+    "supervised": Supervised,
+}
 """What a model can be pretrained with; a run's `objectives` names one or more."""
 
 

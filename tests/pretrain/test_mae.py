@@ -82,7 +82,9 @@ def test_the_prediction_of_hidden_samples_comes_from_the_visible_ones(pretrainin
     with torch.no_grad():
         for seen in (batch, other):
             visible = pretraining.model.prepare(pretraining.model.hide(seen, hidden))
-            predictions.append(mae(pretraining).predict(pretraining.model.encode(visible, hidden), hidden))
+            predictions.append(
+                mae(pretraining).predict(pretraining.model.encode(visible, hidden), hidden)["waveform"]
+            )
     assert torch.equal(*predictions)
     # … while the truth, and so the loss, is that of the hidden samples.
     assert score(pretraining, batch, hidden)[0] != score(pretraining, other, hidden)[0]
@@ -102,8 +104,8 @@ def test_predictions_at_visible_or_unobserved_places_cannot_matter(pretraining):
     truth = truth_of(pretraining, batch, hidden)
     predicted = torch.randn(truth.waveform.shape)
     other = torch.where(truth.judged, predicted, 100 * torch.randn(truth.waveform.shape)).requires_grad_()
-    loss, _ = mae(pretraining).compare(other, truth)
-    assert loss == mae(pretraining).compare(predicted, truth)[0] > 0
+    loss, _ = mae(pretraining).compare({"waveform": other}, truth)
+    assert loss == mae(pretraining).compare({"waveform": predicted}, truth)[0] > 0
     (gradient,) = torch.autograd.grad(loss, other)
     assert torch.equal(gradient[~truth.judged], torch.zeros(int((~truth.judged).sum())))
     assert (gradient[truth.judged] != 0).float().mean() > 0.9
