@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers.modeling_layers import GradientCheckpointingLayer
 
+from .packing import Packing
+
 LINEAR_NAMES = ("query", "key", "value", "out", "gate", "up", "down")
 """Every linear layer of a block: the targets of LoRA."""
 
@@ -67,7 +69,10 @@ class Attention(nn.Module):
         self.key_norm = Norm(dim // num_heads)
 
     def forward(self, tokens: Tensor, angles: tuple[Tensor, Tensor], mask: Tensor | None) -> Tensor:
-        """Attend among tokens `(window, token, dim)`; `mask` `(window, 1, 1, token)`: True where to look."""
+        """Attend among tokens `(window, token, dim)`.
+
+        mask: bool `(window, 1, 1 or token, token)`, True where to look.
+        """
         split = "window token (head dim) -> window head token dim"
         query = rearrange(self.query(tokens), split, head=self.num_heads)
         key = rearrange(self.key(tokens), split, head=self.num_heads)
@@ -109,7 +114,12 @@ class Block(GradientCheckpointingLayer):
 
 
 class Encoder(nn.Module):
-    """A stack of blocks with a final norm."""
+    """A stack of blocks with a final norm.
+
+    packing: windows that end early share rows (`Packing`), and are 0 after their ends: a matter of speed.
+    """
+
+    packing = False
 
     def __init__(self, dim: int, num_layers: int, num_heads: int, hidden_dim: int) -> None:
         super().__init__()
@@ -123,9 +133,19 @@ class Encoder(nn.Module):
         observed: bool `(window, token)`; nobody attends to a token without data. A window without any data
             attends to all of its empty tokens, so that its (meaningless) output stays finite.
         """
-        mask = None
-        if observed is not None and not bool(observed.all()):
-            mask = (observed | ~observed.any(dim=1, keepdim=True))[:, None, None, :]
+        if observed is None or bool(observed.all()):
+            return self._encode(tokens, token_time_s, None)
+        if self.packing:
+            packing = Packing.of(observed)
+            if packing.is_worth_it(observed):
+                packed = self._encode(
+                    packing.pack(tokens), packing.pack(token_time_s), packing.mask(observed)
+                )
+                return packing.unpack(packed, observed)
+        mask = (observed | ~observed.any(dim=1, keepdim=True))[:, None, None, :]
+        return self._encode(tokens, token_time_s, mask)
+
+    def _encode(self, tokens: Tensor, token_time_s: Tensor, mask: Tensor | None) -> Tensor:
         angles = rotary_angles(token_time_s, self.head_dim)
         for layer in self.layers:
             tokens = layer(tokens, angles, mask)

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .sharding import laid_out_like
+
 
 def learning_rate_at(step: int, *, max_steps: int, peak: float, warmup_steps: int, min_ratio: float) -> float:
     """The learning rate of a step (from 0): a linear rise over the warm-up, then half a cosine down.
@@ -60,11 +62,12 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer, module: nn.Module) -> di
 def load_optimizer_tensors(
     optimizer: torch.optim.Optimizer, module: nn.Module, tensors: dict[str, Tensor]
 ) -> None:
-    """Put back what `optimizer_tensors` took out; torch itself moves it to the parameters' devices.
+    """Put back what `optimizer_tensors` took out, whole; torch itself moves it to the parameters' devices.
 
     Raises ValueError where the tensors name a parameter that the module does not train.
     """
-    name_of = {parameter: name for name, parameter in module.named_parameters()}
+    parameters = dict(module.named_parameters())
+    name_of = {parameter: name for name, parameter in parameters.items()}
     names = [name_of[p] for group in optimizer.param_groups for p in group["params"]]
     state: dict[int, dict[str, Any]] = {}
     for key, value in tensors.items():
@@ -73,5 +76,7 @@ def load_optimizer_tensors(
             raise ValueError(
                 f"the optimizer's state is for {name!r}, which is not a trainable parameter here"
             )
-        state.setdefault(names.index(name), {})[quantity] = value
+        # The count of steps is the same for all rows.
+        own = value if value.ndim == 0 else laid_out_like(value, parameters[name])
+        state.setdefault(names.index(name), {})[quantity] = own
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

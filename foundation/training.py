@@ -3,7 +3,8 @@
 It knows nothing of the task. An objective maps a batch to a loss; the loop does the rest: devices and
 processes (Accelerate), the optimizer, the averaged weights, logs, checkpoints, and stopping without losing
 anything. Every random number is a function of (seed, step, micro-batch, process), and every batch one of its
-position, so a run that was interrupted and resumed ends with the same bits as one that was not.
+position, so a run that was interrupted and resumed ends with the same bits as one that was not. It may also
+go on with another number of processes: each update sees the windows that it would have (`docs/scale.md`).
 """
 
 from __future__ import annotations
@@ -23,12 +24,15 @@ from accelerate.utils import DistributedDataParallelKwargs, ProjectConfiguration
 from torch import Tensor, nn
 
 from ..data.batch import WaveformBatch
-from .checkpoints import Checkpoint, CheckpointFolder
+from .checkpoints import Checkpoint, CheckpointError, CheckpointFolder
 from .ema import WeightAverage
+from .encoder import Encoder
 from .interruption import Stopped, StopRequest
 from .processes import on_cpu, this_process
 from .progress import TrainingLog
-from .training_step import NonFiniteError, TrainingConfig, TrainingRun, training_step
+from .training_config import TrainingConfig
+from .training_state import TrainingRun
+from .training_step import NonFiniteError, training_step
 from .validation import BestWeights
 
 __all__ = ["BatchSource", "NonFiniteError", "Stopped", "TrainingConfig", "TrainingResult", "train"]
@@ -75,8 +79,10 @@ def train(
 ) -> TrainingResult:
     """Train an objective to the end, from its newest checkpoint in `output_dir` where there is one.
 
-    objective: owns what is trained, `objective(batch) -> (loss, logs)`; `objective.model` is the network. It
-        ends with its last weights; `result.average.copy_to(objective)` gives it the averaged ones.
+    objective: owns what is trained, `objective(batch) -> (loss, logs)`; `objective.model` is the network. Its
+        `after_update()`, where it has one, is called after each update in every process. It ends with its
+        last weights; `result.average.copy_to(objective)` gives it the averaged ones.
+    loader: gives batches of `config.batch_size` windows to each process.
     validate: gives scores (with `loss`, lower is better) for the objective. Called in the first process at
         every checkpoint, with the averaged weights where there are such, in evaluation mode, no gradients.
     resume: False refuses a folder that already holds checkpoints.
@@ -87,23 +93,29 @@ def train(
     random state.
 
     Raises NonFiniteError before an update would use a loss or gradient that is not finite, CheckpointError
-    for a checkpoint of another run, and Stopped (a SystemExit) after SIGTERM or Ctrl-C, once all is saved.
+    for a checkpoint of another run or of updates of another size, and Stopped (a SystemExit) after SIGTERM or
+    Ctrl-C, once all is saved.
     """
     folder, began_s = Path(output_dir), time.perf_counter()
     accelerator = _make_accelerator(config, folder)
-    identity = _identity(config, accelerator, settings)
-    checkpoints = CheckpointFolder(folder / "checkpoints", identity, config.keep_checkpoints)
+    checkpoints = CheckpointFolder(
+        folder / "checkpoints", _identity(config, settings), config.keep_checkpoints
+    )
     newest = _newest(checkpoints, accelerator, resume)
-    if config.gradient_checkpointing:
-        objective.model.activation_checkpointing_enable()  # type: ignore[union-attr, operator]
+    _set_switches(objective, config)
     run = TrainingRun.begin(objective, config, accelerator, newest)
     best = BestWeights(folder / "checkpoints" / "best.safetensors")
     if newest is None and accelerator.is_main_process:
         best.file.unlink(missing_ok=True)
     start = run.step
-    batches = loader.batches(start * config.gradient_accumulation_steps)
+    batches = loader.batches(0 if newest is None else _batches_before(newest, run))
     log = TrainingLog(
-        accelerator, folder, start=start, max_steps=config.max_steps, log_every=config.log_every
+        accelerator,
+        folder,
+        start=start,
+        max_steps=config.max_steps,
+        log_every=config.log_every,
+        recomputes=config.gradient_checkpointing,
     )
     with contextlib.closing(batches), log, StopRequest() as stop:  # type: ignore[type-var]
         while run.step < config.max_steps:
@@ -120,12 +132,14 @@ def train(
                 log.say(str(stopped))
                 raise stopped
     elapsed_s = time.perf_counter() - began_s
+    average = run.gather()
+    objective.to(accelerator.device)
     return TrainingResult(
         steps=run.step,
         resumed_from=start,
         wall_time_s=elapsed_s,
         windows_per_s=log.total_windows / elapsed_s,
-        average=run.average,
+        average=average,
         best=best if validate is not None else None,
     )
 
@@ -146,13 +160,47 @@ def _make_accelerator(config: TrainingConfig, folder: Path) -> Accelerator:
     )
 
 
-def _identity(
-    config: TrainingConfig, accelerator: Accelerator, settings: Mapping[str, Any] | None
-) -> dict[str, Any]:
-    """What a checkpoint must have in common with the run that resumes it: all that moves a weight."""
-    without_effect = ("log_every", "checkpoint_every", "keep_checkpoints", "gradient_checkpointing")
+def _identity(config: TrainingConfig, settings: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What a checkpoint must have in common with the run that resumes it: all that moves a weight.
+
+    The number of processes is not among it, nor how they share an update's windows: `_batches_before`.
+    """
+    without_effect = (
+        "log_every",
+        "checkpoint_every",
+        "keep_checkpoints",
+        "gradient_checkpointing",
+        "compile",
+        "packing",
+        "batch_size",
+        "gradient_accumulation_steps",
+    )
     training = {k: v for k, v in dataclasses.asdict(config).items() if k not in without_effect}
-    return {"training": training, "num_processes": accelerator.num_processes, "run": dict(settings or {})}
+    return {"training": training, "run": dict(settings or {})}
+
+
+def _set_switches(objective: nn.Module, config: TrainingConfig) -> None:
+    if config.gradient_checkpointing:
+        objective.model.activation_checkpointing_enable()  # type: ignore[union-attr, operator]
+    for module in objective.modules():
+        if isinstance(module, Encoder):
+            module.packing = config.packing
+
+
+def _batches_before(checkpoint: Checkpoint, run: TrainingRun) -> int:
+    """How many batches of this process lie before the place where a checkpoint stands.
+
+    Raises CheckpointError where an update now has another number of windows: the learning rate belongs to it.
+    """
+    former, now = checkpoint.windows_seen // checkpoint.step, run.windows_per_update
+    if former != now:
+        config, processes = run.config, run.accelerator.num_processes
+        raise CheckpointError(
+            f"the checkpoint of step {checkpoint.step} is of updates of {former} windows, and batch_size "
+            f"{config.batch_size} × gradient_accumulation_steps {config.gradient_accumulation_steps} × "
+            f"{processes} processes makes {now}: choose a product of {former}, or another output_dir"
+        )
+    return checkpoint.windows_seen // (run.config.batch_size * run.accelerator.num_processes)
 
 
 def _newest(checkpoints: CheckpointFolder, accelerator: Accelerator, resume: bool) -> Checkpoint | None:
@@ -166,19 +214,21 @@ def _newest(checkpoints: CheckpointFolder, accelerator: Accelerator, resume: boo
 
 
 def _save(run: TrainingRun, checkpoints: CheckpointFolder) -> None:
-    if run.accelerator.is_main_process:
-        checkpoints.save(run.checkpoint())
+    if run.is_sharded or run.accelerator.is_main_process:
+        checkpoints.save(run.checkpoint(), run.part())
     run.accelerator.wait_for_everyone()
 
 
 def _validate(run: TrainingRun, validate: Validate, best: BestWeights, log: TrainingLog) -> None:
     """Score the weights in the first process, with the average's where there is one, and keep the best."""
+    average = run.gather()
     if not run.accelerator.is_main_process:
         return
-    lent = run.average.lent_to(run.objective) if run.average else contextlib.nullcontext()
+    objective = run.given.to(run.accelerator.device)
+    lent = average.lent_to(objective) if average else contextlib.nullcontext()
     with lent, torch.no_grad():
-        run.objective.eval()
-        scores = dict(validate(run.objective))
-        best.offer(run.step, scores, run.objective)
-        run.objective.train()
+        objective.eval()
+        scores = dict(validate(objective))
+        best.offer(run.step, scores, objective)
+        objective.train()
     log.validation(run.step, scores)

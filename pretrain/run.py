@@ -117,7 +117,6 @@ def pretrain(config: PretrainConfig, *, resume: bool = True) -> PretrainResult:
         config.output_dir,
         validate=held_out.score,
         resume=resume,
-        on_step=lambda step, figures: pretraining.after_update(),
         settings=_settings(config),
     )
     if result.average is not None:

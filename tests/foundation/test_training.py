@@ -159,7 +159,7 @@ def test_a_broken_checkpoint_is_named_with_the_way_out(tmp_path):
 @pytest.mark.parametrize("state", ["{", "[]", '{"step": 2}'])
 def test_a_checkpoint_without_its_state_is_named_with_the_way_out(tmp_path, state):
     folder = CheckpointFolder(tmp_path, {}, keep=1)
-    (folder.save(Checkpoint(step=2, tensors={})) / "state.json").write_text(state)
+    (folder.save(Checkpoint(step=2, windows_seen=2, tensors={})) / "state.json").write_text(state)
     with pytest.raises(CheckpointError, match=r"step-000002 cannot be read.*delete it"):
         folder.newest()
 
@@ -168,7 +168,8 @@ def test_only_whole_checkpoints_count_and_old_ones_go(tmp_path):
     folder = CheckpointFolder(tmp_path / "checkpoints", {}, keep=2)
     assert folder.newest() is None
     for step in (1, 2, 3):
-        folder.save(Checkpoint(step=step, tensors={"objective": {"weight": torch.full((2,), float(step))}}))
+        weight = torch.full((2,), float(step))
+        folder.save(Checkpoint(step=step, windows_seen=step, tensors={"objective": {"weight": weight}}))
     unfinished = tmp_path / "checkpoints/.unfinished-step-000009"
     unfinished.mkdir()
     (unfinished / "objective.safetensors").write_bytes(b"half")
