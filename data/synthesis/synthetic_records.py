@@ -68,8 +68,8 @@ class SyntheticRecords(Sequence[Record]):
     def record_facts(self) -> RecordFacts:
         """Who the records are, without making one: the waveform of a generator is known by what makes it.
 
-        `waveform_hash` is therefore one of the configuration, the seed and the record's number; equal ones are
-        equal waveforms. Places and times stay unknown, as nothing real happened there.
+        `waveform_hash` is therefore one of the configuration, the seed and the record's number. Places
+        and times stay unknown, as nothing real happened there.
         """
         made_by = f"{json.dumps(asdict(self.earth.config), sort_keys=True)}/{self.earth.seed}"
         return RecordFacts.from_rows(
