@@ -15,12 +15,14 @@ from .model_folder import ADAPTER_SETTINGS, ADAPTER_WEIGHTS, ModelError, ModelFo
 
 @contextmanager
 def quiet_peft() -> Iterator[None]:
-    """Without two of PEFT's warnings.
+    """Without three of PEFT's warnings.
 
-    Of missing weights, which `put_adapter` refuses by itself; and of an old name in transformers.
+    Of missing weights, which `put_adapter` refuses by itself; of an old name in transformers; and of layers
+    whose weights lie the other way round, as GPT-2's do, which PEFT then turns by itself.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Found missing adapter keys")
+        warnings.filterwarnings("ignore", message="fan_in_fan_out is set to")
         warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated")
         yield
 
