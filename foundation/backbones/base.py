@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from collections.abc import Iterator
 from typing import Any, ClassVar, Self
 
 import torch
@@ -79,6 +80,19 @@ class Backbone(PreTrainedModel):
         hidden: bool `(window, token)`, given to a backbone that drops them: the tokens are the visible ones.
         """
 
+    def read_with_summary(
+        self, grid: TokenGrid, hidden: Tensor | None = None
+    ) -> tuple[Tensor, tuple[Tensor, ...], Tensor | None]:
+        """What `read` says, and tokens `(window, summary, dim)` of whole windows; None where there are none.
+
+        Where there are, the pooling takes these instead of the others.
+        """
+        return *self.read(grid, hidden), None
+
+    def frozen_parameters(self) -> Iterator[torch.nn.Parameter]:
+        """Parameters that no training moves, because the architecture says so; for most backbones none."""
+        return iter(())
+
     def num_tokens(self, batch: WaveformBatch) -> int:
         """How many tokens the longest window of a batch has."""
         return math.ceil(self.contract.num_samples(batch) / self.feature_spec.token_samples)
@@ -124,16 +138,20 @@ class Backbone(PreTrainedModel):
         )
         time_s, observed = grid.token_time_s, grid.token_observed
         dropped = hidden if self.drops_hidden else None
-        tokens, skips = self.read(grid, dropped)
+        tokens, skips, summary = self.read_with_summary(grid, dropped)
         if dropped is not None:
             time_s, observed = visible_entries(time_s, dropped), visible_entries(observed, dropped)
+        if summary is None:
+            pooled = self.pooling(tokens, observed, prepared)
+        else:
+            pooled = self.pooling(summary, observed.new_ones(summary.shape[:2]), prepared)
         return SeismicFeatures(
             tokens=tokens,
             token_time_s=time_s,
             token_observed=observed,
             skips=skips,
             sample_observed=grid.sample_observed,
-            pooled=self.pooling(tokens, observed, prepared),
+            pooled=pooled,
             log_gain=prepared.log_gain,
             num_samples=prepared.num_samples,
         )
