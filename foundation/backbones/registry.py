@@ -6,11 +6,25 @@ from typing import Any
 
 from ..contract import InputContract
 from .base import Backbone, BackboneConfig
+from .ditingmae import DiTingMAEConfig, DiTingMAEModel
+from .eqt import EQTConfig, EQTModel
+from .prime import PrimeConfig, PrimeModel
+from .sar import SARConfig, SARModel
+from .seislm import SeisLMConfig, SeisLMModel
 from .seismic import SeismicConfig, SeismicModel
+from .seismollm import SeisMoLLMConfig, SeisMoLLMModel
+from .seist import SeisTConfig, SeisTModel
 from .unet import UNetConfig, UNetModel
 
 BACKBONES: dict[str, tuple[type[BackboneConfig], type[Backbone]]] = {
     "encoder": (SeismicConfig, SeismicModel),
+    "ditingmae": (DiTingMAEConfig, DiTingMAEModel),
+    "eqt": (EQTConfig, EQTModel),
+    "prime": (PrimeConfig, PrimeModel),
+    "sar": (SARConfig, SARModel),
+    "seist": (SeisTConfig, SeisTModel),
+    "seislm": (SeisLMConfig, SeisLMModel),
+    "seismollm": (SeisMoLLMConfig, SeisMoLLMModel),
     "unet": (UNetConfig, UNetModel),
 }
 """Configuration and model by the name that a run's `backbone` says."""
