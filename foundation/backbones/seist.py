@@ -109,6 +109,8 @@ class SeisTConfig(BackboneConfig):
         self._check_lengths()
         self._check_kernels()
         self._check_widths()
+        if not 0 <= self.drop_path < 1:
+            raise ValueError(f"drop_path must be 0 to below 1, found {self.drop_path}")
         super().__post_init__(**kwargs)
 
     def _check_lengths(self) -> None:
