@@ -1,8 +1,8 @@
 """Windows of different lengths side by side in one row of tokens, so that padding costs nothing.
 
 A batch whose windows end early (in samples that nobody observed) holds tokens that no one attends to and
-whose own results mean nothing. Packed, they are left out, and several short windows share a row, each attending
-to itself alone (Krell et al. 2021, arXiv 2107.02027, with rows filled longest first).
+whose own results mean nothing. Packed, they are left out, and several short windows share a row, each
+attending to itself alone (Krell et al. 2021, arXiv 2107.02027, with rows filled longest first).
 """
 
 from __future__ import annotations

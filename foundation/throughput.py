@@ -7,9 +7,10 @@ import resource
 import sys
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 
 from ..data.batch import WaveformBatch
 
@@ -56,6 +57,26 @@ def peak_memory_gib(device: torch.device) -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
 
 
+Shape = tuple[int, ...]
+
+
+def _attention(query: Shape, key: Shape, value: Shape, *settings: Any, out_shape: Any, **more: Any) -> int:
+    return sdpa_flop_count(query, key, value)
+
+
+def _attention_backward(
+    gradient: Shape, query: Shape, key: Shape, value: Shape, *settings: Any, out_shape: Any, **more: Any
+) -> int:
+    return sdpa_backward_flop_count(gradient, query, key, value)
+
+
+_ATTENTION_ON_CPU = {
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention,
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: _attention_backward,
+}
+"""What torch's counter does not know by itself."""
+
+
 class OperationCount:
     """Operations of a model's forward and backward pass, counted once for each shape of a batch.
 
@@ -67,7 +88,7 @@ class OperationCount:
     def __init__(self, recomputes: bool):
         self.recomputes = recomputes
         self.total = 0
-        self._of_shape: dict[tuple[int, ...], int] = {}
+        self._of_shape: dict[Shape, int] = {}
 
     @contextlib.contextmanager
     def of(self, batch: WaveformBatch) -> Iterator[Forward]:
@@ -76,11 +97,11 @@ class OperationCount:
         forward = Forward()
         if shape not in self._of_shape:
             # The counter does not see into compiled code: a shape's first batch runs without it.
-            with torch.compiler.set_stance("force_eager"), FlopCounterMode(display=False) as counter:
+            counter = FlopCounterMode(display=False, custom_mapping=_ATTENTION_ON_CPU)
+            with torch.compiler.set_stance("force_eager"), counter:
                 forward.counter = counter
                 yield forward
-            flops = 3 * forward.flops if self.recomputes else counter.get_total_flops()
-            self._of_shape[shape] = flops
+            self._of_shape[shape] = 3 * forward.flops if self.recomputes else counter.get_total_flops()
         else:
             yield forward
         self.total += self._of_shape[shape]

@@ -1,7 +1,7 @@
 """A small pretraining that tests run in one process or start in two.
 
-`torchrun --nproc_per_node 2 elastic_run.py FOLDER` trains in FOLDER/sharded with shared-out weights to step 15,
-with a break at 10, and in FOLDER/killed with whole weights until it kills itself after step 12.
+`torchrun --nproc_per_node 2 elastic_run.py FOLDER` trains in FOLDER/sharded with shared-out weights to step
+15, with a break at 10, and in FOLDER/killed with whole weights until it kills itself after step 12.
 """
 
 import os
@@ -26,7 +26,7 @@ WINDOWS_PER_UPDATE = 8
 NANO = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "stem_channels": [4, 4, 4]}
 
 
-class Break(Exception):
+class BrokenOffError(Exception):
     """A run that a test ends after a step."""
 
 
@@ -92,7 +92,7 @@ def end_after(last):
     def on_step(step, figures):
         # One step later than its checkpoint, which is written after this call.
         if step == last + 1:
-            raise Break
+            raise BrokenOffError
 
     return on_step
 
@@ -110,7 +110,7 @@ def main(folder):
     for last in (10, 15):
         try:
             run(folder / "sharded", on_step=end_after(last))
-        except Break:
+        except BrokenOffError:
             print(f"broken off after {last}", flush=True)
     os.environ["ACCELERATE_USE_FSDP"] = "false"
     run(folder / "killed", on_step=die_after(12))
