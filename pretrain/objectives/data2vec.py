@@ -98,7 +98,7 @@ class Data2Vec(MaskedObjective):
         speech, whose neighbours are alike too). The spread is the standard deviation between the two: near 0
         where all tokens of a window have become the same, the collapse that all self-taught models risk.
         """
-        features = self.teacher.encode(whole)  # type: ignore[operator]
+        features = self.teacher.encode(whole)
         observed = features.token_observed
         tokens = F.layer_norm(features.tokens.float(), features.tokens.shape[-1:])
         tokens, variance = standardize_over_time(tokens, observed)
@@ -128,8 +128,8 @@ class Data2Vec(MaskedObjective):
     @torch.no_grad()
     def after_update(self, model: Backbone) -> None:
         """The teacher moves a little towards the model, and takes over its running statistics as they are."""
-        mine, theirs = list(self.teacher.parameters()), list(model.parameters())
-        torch._foreach_lerp_(mine, theirs, 1.0 - self.decay())
+        mine: list[Tensor] = list(self.teacher.parameters())
+        torch._foreach_lerp_(mine, list(model.parameters()), 1.0 - self.decay())
         for buffer, other in zip(self.teacher.buffers(), model.buffers(), strict=True):
             buffer.copy_(other)
         self.updates += 1
