@@ -7,6 +7,7 @@ may look at whom. Its vocabulary is left behind.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, GPT2Config, PreTrainedConfig, PreTrainedModel
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 from transformers.pytorch_utils import Conv1D
+from transformers.utils import logging
 
 ATTENTIONS = ("causal", "bidirectional")
 TUNINGS = ("lora", "frozen", "full")
@@ -73,16 +75,17 @@ def pretrained_language_model(
     a part of the network.
     """
     try:
-        model, report = AutoModel.from_pretrained(
-            name,
-            revision=revision,
-            config=config,
-            dtype=torch.float32,
-            attn_implementation="sdpa",
-            use_safetensors=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-        )
+        with _without_report():
+            model, report = AutoModel.from_pretrained(
+                name,
+                revision=revision,
+                config=config,
+                dtype=torch.float32,
+                attn_implementation="sdpa",
+                use_safetensors=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+            )
     except OSError as error:
         raise _not_there(name, revision, error) from error
     missing = sorted(report["missing_keys"])
@@ -151,6 +154,17 @@ def _without_words(model: PreTrainedModel) -> PreTrainedModel:
         for name, buffer in list(module.named_buffers(recurse=False)):
             module.register_buffer(name, buffer, persistent=True)
     return model
+
+
+@contextmanager
+def _without_report() -> Iterator[None]:
+    """Without transformers' table of what was not read: it would list every block beyond the first ones."""
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
 
 
 def _is_plain_stack(config: PreTrainedConfig) -> bool:
