@@ -47,7 +47,7 @@ def main() -> None:
     tokens = torch.randn(*observed.shape, model.config.hidden_size, device=options.device)
     best = {"padded": float("inf"), "packed": float("inf")}
     for _ in range(options.turns):
-        for name in best:
+        for name in ("padded", "packed"):
             model.encoder.packing = name == "packed"
             best[name] = min(best[name], seconds(model.encoder, tokens, observed))
     rates = {name: round(int(observed.sum()) / best_s) for name, best_s in best.items()}

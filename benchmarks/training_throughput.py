@@ -5,10 +5,10 @@
     accelerate launch --config_file configs/accelerate/single_node.yaml benchmarks/training_throughput.py …
 
 The training loop itself runs, on windows of a synthetic Earth that are made while it runs (`data_wait` is the
-share of the time that it stood still for them; with `--one-batch` there is nothing to wait for). The figures are
-its log's, averaged over all intervals but the first, in which operations are counted and layers compiled. `mfu`
-is the share of what a matrix product reached on this device at the start, `mfu_datasheet` of what its maker
-states.
+share of the time that it stood still for them; with `--one-batch` there is nothing to wait for). The figures
+are its log's, averaged over all intervals but the first, in which operations are counted and layers compiled.
+`mfu` is the share of what a matrix product reached on this device at the start, `mfu_datasheet` of what its
+maker states.
 """
 
 from __future__ import annotations

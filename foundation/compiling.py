@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import nn
 from transformers.modeling_layers import GradientCheckpointingLayer
@@ -10,7 +13,7 @@ MOST_SHAPES = 64
 """Compilations of one layer: lengths of windows × what masks there are × encoder and decoder."""
 
 
-def compile_layers(objective: nn.Module) -> None:
+def compile_layers(objective: nn.Module, backend: str | Callable[..., Any] = "inductor") -> None:
     """Compile the transformer blocks, or the parts of a network that has none; names stay as they are.
 
     Layer by layer, since the blocks of a network share one compilation, and since what lies between them
@@ -22,4 +25,4 @@ def compile_layers(objective: nn.Module) -> None:
     torch._dynamo.config.fail_on_recompile_limit_hit = True
     layers = [module for module in objective.modules() if isinstance(module, GradientCheckpointingLayer)]
     for layer in layers or list(objective.model.children()):  # type: ignore[union-attr]
-        layer.compile(dynamic=False)
+        layer.compile(dynamic=False, backend=backend)
