@@ -34,6 +34,12 @@ By norms over the whole window, recurrence, or absolute positions.
 RECURRENT = ("eqt", "sar")
 """Their skips have been through a recurrence, which is not the same in both directions of time."""
 
+LEARNERS = [
+    pytest.param(name, marks=[pytest.mark.slow] if name in ("sar", "seist") else [])
+    for name in sorted(BACKBONES)
+]
+"""Those that train for 50 steps in two seconds; with `-m slow`, the others."""
+
 COARSEST_STRIDE = 256
 """Samples per sample of the lowest level of any backbone, where it is coarser than its tokens."""
 
@@ -297,6 +303,7 @@ def test_the_backbone_alone_is_saved_and_loaded_too(model, tmp_path):
 # --- training ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("name", LEARNERS, indirect=True)
 def test_a_masked_autoencoder_learns_in_50_steps(name):
     model = new_backbone(name)
     objective = MaskedAutoencoder(
@@ -304,13 +311,14 @@ def test_a_masked_autoencoder_learns_in_50_steps(name):
     )
     pretraining = Pretraining(model, {"mae": objective}, {})
     losses = train(pretraining, pretraining, 50, make_batch())
-    assert sum(losses[-5:]) < 0.97 * sum(losses[:5])
+    assert sum(losses[-5:]) < 0.9 * sum(losses[:5])
 
 
+@pytest.mark.parametrize("name", LEARNERS, indirect=True)
 def test_a_picker_learns_in_50_steps(name):
     picker = new_picker(name)
     losses = train(picker, picker.compute_loss, 50, with_arrivals(make_batch()))
-    assert sum(losses[-5:]) < 0.8 * sum(losses[:5])
+    assert sum(losses[-5:]) < 0.5 * sum(losses[:5])
 
 
 def test_an_adapter_changes_the_prediction_and_nothing_of_the_base(name):
