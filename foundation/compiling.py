@@ -23,6 +23,7 @@ def compile_layers(objective: nn.Module, backend: str | Callable[..., Any] = "in
     """
     torch._dynamo.config.recompile_limit = MOST_SHAPES
     torch._dynamo.config.fail_on_recompile_limit_hit = True
-    layers = [module for module in objective.modules() if isinstance(module, GradientCheckpointingLayer)]
-    for layer in layers or list(objective.model.children()):  # type: ignore[union-attr]
+    blocks = [module for module in objective.modules() if isinstance(module, GradientCheckpointingLayer)]
+    model: nn.Module = objective.model  # type: ignore[assignment]
+    for layer in blocks or model.children():
         layer.compile(dynamic=False, backend=backend)

@@ -55,7 +55,8 @@ def shard(module: nn.Module, accelerator: Accelerator) -> nn.Module:
     names = os.environ.get("FSDP_TRANSFORMER_CLS_TO_WRAP", "Block").split(",")
     for layer in [part for part in module.modules() if type(part).__name__ in names]:
         fully_shard(layer, mesh=mesh)
-    return fully_shard(module, mesh=mesh)
+    fully_shard(module, mesh=mesh)
+    return module
 
 
 def own_rows(named: Mapping[str, Tensor], is_first: bool) -> dict[str, Tensor]:

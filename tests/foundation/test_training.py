@@ -315,10 +315,12 @@ def test_a_validation_must_give_a_finite_loss(tmp_path):
         run(tmp_path, validate=lambda _: {"loss": math.nan})
 
 
-def test_the_log_tells_loss_rate_speed_and_waiting(uninterrupted):
+def test_the_log_tells_loss_rate_speed_waiting_and_use_of_the_machine(uninterrupted):
     first = log_lines(uninterrupted)[0]
     assert first["step"] == 1
     assert {"loss", "learning_rate", "grad_norm", "windows_per_s", "data_wait", "amplitude"} <= first.keys()
+    assert {"tflops", "peak_tflops", "mfu", "memory_gib"} <= first.keys()
+    assert first["mfu"] * first["peak_tflops"] == pytest.approx(first["tflops"]) and first["tflops"] > 0
     assert 0 <= first["data_wait"] <= 1 and first["learning_rate"] == CONFIG.learning_rate_at(0)
     assert any("validation_loss" in line for line in log_lines(uninterrupted))
     assert list((uninterrupted / "logs").rglob("events.out.tfevents.*"))
