@@ -91,7 +91,7 @@ class Facts:
         columns = (self.magnitude, self.distance_km, self.back_azimuth_deg, self.depth_km, self.elevation_m)
         numbers = torch.stack(columns, dim=1).tolist()
         rows = zip(numbers, self.event_type.tolist(), self.unit, strict=True)
-        return [_sentence(*row, kind, unit) for row, kind, unit in rows]
+        return [_sentence(row, kind, unit) for row, kind, unit in rows]
 
 
 NUM_COLUMNS = 2 * len(NUMBERS) + len(EVENT_TYPES) + len(UNITS) - 1
@@ -121,15 +121,8 @@ def facts_of(batch: WaveformBatch, told: tuple[str, ...] = FACTS) -> Facts:
     )
 
 
-def _sentence(
-    magnitude: float,
-    distance_km: float,
-    back_azimuth_deg: float,
-    depth_km: float,
-    elevation_m: float,
-    kind: int,
-    unit: str,
-) -> str:
+def _sentence(numbers: list[float], kind: int, unit: str) -> str:
+    magnitude, distance_km, back_azimuth_deg, depth_km, elevation_m = numbers
     what = "event" if kind < 0 else EVENT_TYPES[kind].replace("_", " ")
     parts = [f"magnitude {magnitude:.1f} {what}" if math.isfinite(magnitude) else what]
     where = [f"{_short(distance_km)} km"] if math.isfinite(distance_km) else []
