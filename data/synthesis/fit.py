@@ -188,7 +188,7 @@ def _plain(config: SynthesisConfig) -> SynthesisConfig:
         stations_per_event=(1, 1),
         second_event_share=0.0,
         sources=replace(config.sources, types=types),
-        disturbances=replace(config.disturbances, share=0.0),
+        disturbances=replace(config.disturbances, share=0.0, quiet_share=0.0),
         recorder=replace(config.recorder, vertical_share=0.0, faults=faults),
     )
 

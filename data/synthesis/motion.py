@@ -160,9 +160,7 @@ def _impulses(arrivals: _Arrivals, scene: Scene, station: WindowRandom) -> list[
     followers_s, followers = follower_arrivals(
         scene.scattering, station, arrivals.kind, arrivals.motion, span_s
     )
-    direct = [(arrivals.delay_s, arrivals.motion)]
-    if arrivals.kind == "S":
-        direct = _split_packets(arrivals, scene, station)
+    direct = _packets(arrivals, scene, station)
     converted_s = scene.scattering.conversion_delay_s.minimum(LATEST_CONVERSION * arrivals.separation_s)
     converted_s = converted_s if arrivals.kind == "P" else -converted_s
     converted = converted_motion(scene.scattering, arrivals.motion[:, 0], arrivals.kind)
@@ -174,17 +172,20 @@ def _impulses(arrivals: _Arrivals, scene: Scene, station: WindowRandom) -> list[
     ]
 
 
-def _split_packets(arrivals: _Arrivals, scene: Scene, station: WindowRandom) -> list[tuple[Tensor, Tensor]]:
-    """S as packets of waves, each of them as two: the faster with the vertical, and what is horizontally
-    across, which comes later.
+def _packets(arrivals: _Arrivals, scene: Scene, station: WindowRandom) -> list[tuple[Tensor, Tensor]]:
+    """P or S as packets of waves.
+
+    Each wave of S is two: the faster with the vertical, and what is horizontally across, which comes later.
     """
-    packet_s, size = packet_arrivals(scene.scattering, station, arrivals.motion.shape[1])
-    azimuth = scene.splitting.fast_azimuth_deg.deg2rad()
-    across = torch.stack([torch.zeros_like(azimuth), -azimuth.sin(), azimuth.cos()], dim=1).float()
-    slow = (arrivals.motion * across[:, None]).sum(dim=-1, keepdim=True) * across[:, None]
+    packet_s, size = packet_arrivals(scene.scattering, station, arrivals.kind, arrivals.motion.shape[1])
     delay_s = (arrivals.delay_s[:, :, None] + packet_s).flatten(1)
-    later_s = delay_s + scene.splitting.delay_s[:, None].float()
-    parts = ((delay_s, arrivals.motion - slow), (later_s, slow))
+    parts = [(delay_s, arrivals.motion)]
+    if arrivals.kind == "S":
+        azimuth = scene.splitting.fast_azimuth_deg.deg2rad()
+        across = torch.stack([torch.zeros_like(azimuth), -azimuth.sin(), azimuth.cos()], dim=1).float()
+        slow = (arrivals.motion * across[:, None]).sum(dim=-1, keepdim=True) * across[:, None]
+        later_s = delay_s + scene.splitting.delay_s[:, None].float()
+        parts = [(delay_s, arrivals.motion - slow), (later_s, slow)]
     return [(part_s, (motion[:, :, None] * size[..., None]).flatten(1, 2)) for part_s, motion in parts]
 
 

@@ -32,9 +32,7 @@ class SceneConfig:
     instrument: InstrumentConfig = field(default_factory=InstrumentConfig)
 
 
-NO_SCATTERING = ScatteringConfig(
-    coda_share=0.0, follower_share=0.0, conversion_share=0.0, direct_s=(1.0, 1.0)
-)
+NO_SCATTERING = ScatteringConfig(coda_share=0.0, follower_share=0.0, conversion_share=0.0, packet_share=0.0)
 EARTHQUAKES = TypeShares(
     earthquake=1.0, quarry_blast=0.0, explosion=0.0, collapse=0.0, surface_event=0.0, noise=0.0
 )

@@ -45,7 +45,7 @@ def test_followers_are_three_and_a_poisson_number(station):
 
 def test_followers_are_weaker_than_their_parent_and_turn_from_its_direction(station):
     """Median size 0.41 of the parent's at short delays; directions on both sides, not at random."""
-    config = ScatteringConfig(followers_per_s=(12.0, 12.0))
+    config = ScatteringConfig(followers_per_s=(12.0, 12.0), follower_size=(0.41, 0.5))
     span_s = torch.full((NUM_RECORDS,), 4.0)
     parents = _parents(station)
     delay_s, motion = follower_arrivals(draw_scattering(station, config), station, "S", parents, span_s)
@@ -67,16 +67,37 @@ def test_conversions_move_across_their_parent(station):
 
 
 def test_an_s_packet_keeps_the_energy_and_begins_with_its_onset(station):
-    """Onset 0.5, the sum of squares 1 on average over 2,048 packets; mean delay 0.1 s of exponential ones."""
-    scattering = draw_scattering(station, ScatteringConfig(direct_s=(0.5, 0.5), s_packet_s=(0.1, 0.1)))
-    delay_s, size = packet_arrivals(scattering, station, 4)
+    """Onset 0.5, the sum of squares 1 on average over 2,048 packets; gamma delays of mean 0.1 s."""
+    config = ScatteringConfig(packet_share=1.0, direct_s=(0.5, 0.5), s_packet_s=(0.1, 0.1))
+    delay_s, size = packet_arrivals(draw_scattering(station, config), station, "S", 4)
     assert bool((delay_s[..., 0] == 0).all()) and bool((size[..., 0] == 0.5).all())
     assert bool((delay_s[..., 1:] >= 0).all())
     assert float(size.square().sum(dim=-1).mean()) == pytest.approx(1.0, abs=0.03)
     assert float(delay_s[..., 1:].mean()) == pytest.approx(0.1, rel=0.03)
-    assert float(delay_s[..., 1:].std()) == pytest.approx(0.1, rel=0.03)
-    whole = draw_scattering(station, ScatteringConfig(direct_s=(1.0, 1.0)))
-    assert not bool(packet_arrivals(whole, station, 4)[1][..., 1:].any())
+    assert float(delay_s[..., 1:].std()) == pytest.approx(0.1 / 2**0.5, rel=0.03)
+
+
+def test_a_p_packet_grows_after_its_onset(station):
+    """Onset 0.3, and behind it waves of 1.5 together that set in gradually: few in the first quarter."""
+    config = ScatteringConfig(
+        packet_share=1.0, direct_p=(0.3, 0.3), p_packet=(1.5, 1.5), p_packet_s=(0.04, 0.04)
+    )
+    delay_s, size = packet_arrivals(draw_scattering(station, config), station, "P", 4)
+    assert bool((delay_s[..., 0] == 0).all()) and float(size[..., 0].min()) == pytest.approx(0.3)
+    behind_s, behind = delay_s[..., 1:], size[..., 1:]
+    assert float(behind.square().sum(dim=-1).mean()) == pytest.approx(1.5**2, rel=0.03)
+    assert float(behind_s.mean()) == pytest.approx(0.04, rel=0.03)
+    # Gamma of order 2: 1 − 1.5 exp(−0.5) come within a quarter of the mean. Of exponential ones it is 22 %.
+    assert float((behind_s < 0.01).float().mean()) == pytest.approx(0.09, abs=0.01)
+    assert bool((behind[behind_s < 0.03] > 0).all()), "the first swing has one sign"
+    assert float((behind[behind_s > 0.06] > 0).float().mean()) == pytest.approx(0.5, abs=0.03)
+
+
+def test_without_packets_p_and_s_are_one_pulse(station):
+    for kind in ("P", "S"):
+        scattering = draw_scattering(station, ScatteringConfig(packet_share=0.0))
+        _, size = packet_arrivals(scattering, station, kind, 4)
+        assert bool((size[..., 0] == 1.0).all()) and not bool(size[..., 1:].any())
 
 
 def test_each_ingredient_can_be_left_out(station):
@@ -104,6 +125,8 @@ def test_a_record_scatters_alike_in_any_batch(station):
         ({"followers_per_s": (1.0, 20.0)}, "followers_per_s must stay within 12"),
         ({"coda_share": 1.5}, "coda_share must be between 0 and 1"),
         ({"direct_s": (0.5, 1.2)}, "direct_s must be at most 1"),
+        ({"direct_p": (0.5, 1.2)}, "direct_p must be at most 1"),
+        ({"p_packet_s": (0.0, 0.1)}, "p_packet_s must be a range"),
         ({"coda_waxing": (0.4, 0.2)}, "coda_waxing must be a range"),
         ({"rise_s": (0.0, 1.0)}, "rise_s must be a range"),
     ],
