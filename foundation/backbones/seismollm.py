@@ -112,6 +112,11 @@ class SeisMoLLMConfig(BackboneConfig):
         self.blocks_config()
         super().__post_init__(**kwargs)
 
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON values, for a model that is saved: it brings the language model's weights along."""
+        settings = super().to_dict()
+        return settings | ({"weights": "own"} if settings["weights"] == "pretrained" else {})
+
     def _check(self) -> None:
         named = (("weights", WEIGHTS), ("attention", ATTENTIONS), ("tuning", TUNINGS))
         for name, known in named:
@@ -138,7 +143,11 @@ class SeisMoLLMConfig(BackboneConfig):
 
 
 class SeisMoLLMModel(TokenBackbone):
-    """The multi-scale stem, latent patching, and a language model's first blocks with their final norm."""
+    """The multi-scale stem, latent patching, and a language model's first blocks with their final norm.
+
+    What `tuning` keeps frozen is so from the start. transformers' own `from_pretrained` makes everything
+    trainable: whoever trains what comes from there freezes `frozen_parameters` again, as fine-tuning does.
+    """
 
     config: SeisMoLLMConfig
     config_class = SeisMoLLMConfig
@@ -170,9 +179,7 @@ class SeisMoLLMModel(TokenBackbone):
         if config.weights != "pretrained" or torch.get_default_device().type == "meta":
             return random_language_model(blocks)
         assert config.language_model is not None, "SeisMoLLMConfig asks for it"
-        model = pretrained_language_model(blocks, config.language_model, config.language_model_revision)
-        config.weights = "own"
-        return model
+        return pretrained_language_model(blocks, config.language_model, config.language_model_revision)
 
     def _check_positions(self, blocks: PreTrainedConfig) -> None:
         known, longest_s = getattr(blocks, "max_position_embeddings", None), self.contract.window_s.max

@@ -3,7 +3,10 @@
 import pytest
 import torch
 from seisfm.finetune.methods import METHODS, MethodConfig, apply_method
+from seisfm.foundation.backbones.unet import UNetConfig
+from seisfm.foundation.contract import InputContract
 from seisfm.foundation.encoder import LINEAR_NAMES
+from seisfm.heads.task_model import SeismicTaskConfig, SeismicTaskModel
 
 ADAPTERS = ("lora", "dora", "ia3")
 
@@ -99,6 +102,44 @@ def test_every_block_is_adapted(new_model):
 def test_a_target_that_matches_nothing_is_an_error(new_model):
     with pytest.raises(ValueError, match=r"the targets \['c_attn'\] name no layer of the encoder"):
         apply_method(new_model(), MethodConfig(kind="lora", targets=("query", "c_attn")))
+
+
+def test_a_network_of_convolutions_is_adapted_on_them(batch):
+    encoder = UNetConfig.of_size("tiny", InputContract(), channels=[4, 8, 8, 16, 16, 16])
+    model = SeismicTaskModel(SeismicTaskConfig(encoder=encoder, heads={"picking": {}})).eval()
+    convolutions = {n for n, m in model.encoder.named_modules() if isinstance(m, torch.nn.Conv1d)}
+    apply_method(model, MethodConfig(kind="lora"))
+    changed = {name: p for name, p in model.named_parameters() if "lora_B" in name}
+    assert {name.removeprefix("encoder.").partition(".lora_B")[0] for name in changed} == convolutions
+    before = _probability(model, batch)
+    with torch.no_grad():
+        for parameter in changed.values():
+            parameter.normal_(std=0.05, generator=torch.Generator().manual_seed(0))
+    assert not torch.equal(_probability(model, batch), before)
+
+
+def test_a_stem_that_is_not_there_cannot_be_adapted():
+    encoder = UNetConfig.of_size("tiny", InputContract(), channels=[4, 8, 8, 16, 16, 16])
+    model = SeismicTaskModel(SeismicTaskConfig(encoder=encoder, heads={"picking": {}}))
+    with pytest.raises(
+        ValueError, match="adapt_stem wants a stem of convolutions, and this encoder has none"
+    ):
+        apply_method(model, MethodConfig(kind="lora", adapt_stem=True))
+
+
+def test_an_encoder_without_a_fitting_layer_is_an_error(new_model):
+    model = new_model()
+    # What is left is a stem, which is not adapted unless asked for, and the pooling, which never is.
+    model.encoder.encoder = torch.nn.Identity()
+    with pytest.raises(ValueError, match="no layer that an adapter fits on: use the method full or head"):
+        apply_method(model, MethodConfig(kind="lora"))
+
+
+def test_a_second_adapter_is_refused(new_model):
+    model = new_model()
+    apply_method(model, MethodConfig(kind="lora"))
+    with pytest.raises(ValueError, match="already has an adapter inside, and adapters do not stack"):
+        apply_method(model, MethodConfig(kind="ia3"))
 
 
 @pytest.mark.parametrize(

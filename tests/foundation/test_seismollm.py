@@ -106,13 +106,21 @@ def test_random_blocks_of_the_same_architecture_answer_otherwise(language_models
     random, again, other = (
         new_model(language_models / "gpt2", seed=seed, weights="random") for seed in (0, 0, 1)
     )
-    known = random.config.to_dict() | {"weights": "own"}
-    assert pretrained.config.to_dict() == known, "the architecture is the same"
+    assert pretrained.config.to_dict() == random.config.to_dict() | {"weights": "own"}
     inputs = random_tokens(random)
     answers = [m.contextualize(*inputs).detach() for m in (pretrained, random, again, other)]
     assert torch.equal(answers[1], answers[2])
     assert not torch.allclose(answers[0], answers[1], atol=1e-3)
     assert not torch.allclose(answers[1], answers[3], atol=1e-3)
+
+
+def test_the_same_configuration_makes_pretrained_blocks_again_and_under_heads(language_models):
+    config = config_of(language_models / "gpt2", tuning="full")
+    known = load_file(language_models / "gpt2" / "model.safetensors")
+    picker = SeismicTaskModel(SeismicTaskConfig(encoder=config, heads={"picking": {}}))
+    for backbone in (make_backbone(config), make_backbone(config), picker.encoder):
+        state = backbone.language_model.state_dict()
+        assert state and all(torch.equal(tensor, known[name]) for name, tensor in state.items())
 
 
 def test_no_vocabulary_is_carried_along(language_models):
@@ -427,4 +435,4 @@ def test_the_shipped_run_describes_a_model(language_models):
         "language_model_revision": None,
     }
     model = SeisMoLLMModel(SeisMoLLMConfig.of_size(config.size, config.contract, **architecture))
-    assert len(model.language_model.h) == 3 and model.config.weights == "own"
+    assert len(model.language_model.h) == 3 and model.config.weights == "pretrained"
