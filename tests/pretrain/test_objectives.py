@@ -186,7 +186,14 @@ class KilledError(Exception):
     pass
 
 
-@pytest.mark.parametrize("name", ours.SETTINGS)
+STATEFUL = ("wav2vec2", "data2vec")
+"""Those that count updates or keep a teacher."""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [name if name in STATEFUL else pytest.param(name, marks=pytest.mark.slow) for name in ours.SETTINGS],
+)
 def test_a_run_that_was_broken_off_ends_with_the_same_bits(name, tmp_path):
     config = TrainingConfig(max_steps=5, batch_size=2, warmup_steps=1, ema_decay=0.9, checkpoint_every=2)
 
