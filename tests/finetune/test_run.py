@@ -207,7 +207,7 @@ def test_two_processes_train_one_adapter(settings, base, tmp_path):
     ("arguments", "status", "message"),
     [
         (["finetune/tiny.yaml", "size=huge", "train=[{kind: synthetic, num_events: 2}]"], 1, "unknown size"),
-        (["finetune/tiny.yaml", "backbone=lstm"], 2, "the backbones are ['encoder', 'unet']"),
+        (["finetune/tiny.yaml", "backbone=lstm"], 2, "the backbones are ['ditingmae', 'encoder'"),
         (["finetune/tiny.yaml", "sizes=tiny"], 2, "sizes"),
         ([], 2, "usage:"),
     ],
