@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers.modeling_layers import GradientCheckpointingLayer
 
+from .handmade_gradients import Rotated, ScaledToUnitRMS, by_hand
 from .packing import Packing
 
 LINEAR_NAMES = ("query", "key", "value", "out", "gate", "up", "down")
@@ -37,8 +38,13 @@ def rotary_angles(token_time_s: Tensor, head_dim: int) -> tuple[Tensor, Tensor]:
 
 
 def rotate(vectors: Tensor, angles: tuple[Tensor, Tensor]) -> Tensor:
-    """Turn query or key vectors `(window, head, token, head_dim)` by their times."""
+    """Turn query or key vectors `(window, head, token, head_dim)` by their times.
+
+    The angles broadcast: vectors in another order take them in that order.
+    """
     cosine, sine = angles
+    if by_hand(vectors):
+        return Rotated.apply(vectors.float(), cosine, sine).to(vectors.dtype)
     first, second = vectors.float().chunk(2, dim=-1)
     turned = torch.cat((first * cosine - second * sine, second * cosine + first * sine), dim=-1)
     return turned.to(vectors.dtype)
@@ -52,7 +58,10 @@ class Norm(nn.RMSNorm):
 
     def forward(self, features: Tensor) -> Tensor:
         """Scale the last dimension to unit RMS."""
-        return super().forward(features.to(self.weight.dtype))
+        features = features.to(self.weight.dtype)
+        if by_hand(features):
+            return ScaledToUnitRMS.apply(features, self.weight, self.eps, -1)
+        return super().forward(features)
 
 
 class Attention(nn.Module):
@@ -73,12 +82,15 @@ class Attention(nn.Module):
 
         mask: bool `(window, 1, 1 or token, token)`, True where to look.
         """
-        split = "window token (head dim) -> window head token dim"
+        split = "window token (head dim) -> window token head dim"
         query = rearrange(self.query(tokens), split, head=self.num_heads)
         key = rearrange(self.key(tokens), split, head=self.num_heads)
         value = rearrange(self.value(tokens), split, head=self.num_heads)
-        query = rotate(self.query_norm(query).to(value.dtype), angles)
-        key = rotate(self.key_norm(key).to(value.dtype), angles)
+        # As the linear layers left them in memory; the heads come first for the attention alone.
+        turns = (angles[0].transpose(1, 2), angles[1].transpose(1, 2))
+        query = rotate(self.query_norm(query).to(value.dtype), turns)
+        key = rotate(self.key_norm(key).to(value.dtype), turns)
+        query, key, value = (part.transpose(1, 2) for part in (query, key, value))
         attended = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
         return self.out(rearrange(attended, "window head token dim -> window token (head dim)"))
 
