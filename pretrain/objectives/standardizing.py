@@ -16,4 +16,4 @@ def standardize_over_time(tokens: Tensor, observed: Tensor) -> tuple[Tensor, Ten
     count = weight.sum(dim=1, keepdim=True).clamp(min=1)
     tokens = tokens - (tokens * weight).sum(dim=1, keepdim=True) / count
     variance = (tokens.square() * weight).sum(dim=1, keepdim=True) / count
-    return tokens * torch.rsqrt(variance + 1e-5), variance
+    return tokens * torch.rsqrt(variance + 1e-6), variance

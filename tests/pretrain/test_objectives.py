@@ -110,8 +110,13 @@ def test_every_backbone_learns_from_every_objective_that_applies_to_it(name, bac
         with pytest.raises(ValueError, match=f"{type(model).__name__} does not keep apart"):
             ours.make_pretraining(name, model)
         return
-    losses = losses_of(ours.make_pretraining(name, model), ours.make_batch())
-    assert sum(losses[-5:]) < sum(losses[:5]), losses
+    pretraining, batch = ours.make_pretraining(name, model), ours.make_batch()
+    losses = losses_of(pretraining, batch)
+    if name == "data2vec":
+        # The targets change with the teacher: it is ignorance that must be beaten, not the first loss.
+        assert losses[-1] < 0.95 * float(pretraining.trivial_losses(batch)["trivial_loss"]), losses
+    else:
+        assert sum(losses[-5:]) < sum(losses[:5]), losses
 
 
 @pytest.mark.parametrize("name", ours.SETTINGS)
