@@ -16,7 +16,7 @@ LAYERS = (
     {"heads"},
     {"eval"},
     {"catalog", "pretrain", "finetune", "hub"},
-    {"demo"},
+    {"demo", "study"},
     {"cli"},
 )
 """From the lowest to the highest; a layer imports from itself and from lower ones, its siblings never."""
