@@ -63,6 +63,8 @@ class SeismicFeatures(ModelOutput):
     pooled: `(window, dim)`, an attention-weighted summary that has seen the log gain.
     log_gain: `(window,)`, log10 of the amplitude that normalization took away, in input units.
     num_samples: samples at the model's rate before padding to whole tokens.
+    waveform: `(window, component, sample)` at model rate, normalized, padded to whole tokens, 0 where not
+        observed: what the backbone itself was fed, for heads that measure spectra and amplitudes.
     """
 
     tokens: Tensor | None = None
@@ -73,6 +75,7 @@ class SeismicFeatures(ModelOutput):
     pooled: Tensor | None = None
     log_gain: Tensor | None = None
     num_samples: int | None = None
+    waveform: Tensor | None = None
 
 
 class GainPooling(nn.Module):

@@ -10,8 +10,8 @@ from torch.nn import functional as F
 
 from ..data.batch import WaveformBatch
 from ..foundation.features import FeatureSpec, SeismicFeatures
-from ..foundation.processes import mean_over_all, sum_over_all
 from .base import Head
+from .groups import mean_of_groups
 from .targets import detection_targets
 from .time_axis import TimeGrid
 
@@ -61,9 +61,5 @@ class DetectionHead(Head):
         target, known = detection_targets(batch, self.grid.time_s(batch, logits.shape[-1]))
         entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
         counts = known & features["token_observed"]
-        groups = torch.stack([counts & (target == value) for value in (0.0, 1.0)])
-        numbers = groups.sum(dim=(1, 2))
-        means = mean_over_all(torch.where(groups, entropy, 0.0).sum(dim=(1, 2)), numbers)
-        num_present = (sum_over_all(numbers) > 0).sum()
-        loss = means.sum() / num_present.clamp(min=1)
+        loss = mean_of_groups(entropy, torch.stack([counts & (target == value) for value in (0.0, 1.0)]))
         return loss, {"loss": loss.detach(), "labelled_share": counts.float().mean()}

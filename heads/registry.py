@@ -6,11 +6,26 @@ from typing import Any
 
 from ..configs.loader import build_config
 from ..foundation.features import FeatureSpec
+from .back_azimuth import BackAzimuthHead
 from .base import Head
+from .depth import DepthHead
 from .detection import DetectionHead
+from .distance import DistanceHead
+from .event_type import EventTypeHead
+from .magnitude import MagnitudeHead
 from .picking import PickingHead
+from .polarity import PolarityHead
 
-HEADS: dict[str, type[Head]] = {"picking": PickingHead, "detection": DetectionHead}
+HEADS: dict[str, type[Head]] = {
+    "picking": PickingHead,
+    "detection": DetectionHead,
+    "polarity": PolarityHead,
+    "event_type": EventTypeHead,
+    "magnitude": MagnitudeHead,
+    "distance": DistanceHead,
+    "back_azimuth": BackAzimuthHead,
+    "depth": DepthHead,
+}
 """What a model can be asked; the name is also the key of its answer."""
 
 

@@ -154,6 +154,7 @@ class Backbone(PreTrainedModel):
             pooled=pooled,
             log_gain=prepared.log_gain,
             num_samples=prepared.num_samples,
+            waveform=grid.waveform,
         )
 
 

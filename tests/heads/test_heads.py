@@ -28,7 +28,7 @@ def test_each_head_has_a_frozen_configuration_beside_it(name):
 
 
 def test_unknown_head_lists_the_known_ones():
-    with pytest.raises(ValueError, match=r"unknown head 'picks': the heads are \['detection', 'picking'\]"):
+    with pytest.raises(ValueError, match=r"unknown head 'picks': the heads are \['back_azimuth', 'depth'"):
         make_head("picks", {}, SPEC)
 
 
@@ -43,6 +43,20 @@ def test_unknown_setting_of_a_head_is_an_error(name):
         ("picking", {"sigma_s": 0.0}, "sigma_s must be positive"),
         ("picking", {"class_weights": [1.0, -1.0, 1.0]}, "must not be negative"),
         ("detection", {"hidden": 0}, "hidden must be at least 1"),
+        ("polarity", {"jitter_s": -0.1}, "jitter_s must not be negative"),
+        (
+            "event_type",
+            {"classes": ["earthquake", "blast"]},
+            r"classes must be two or more of .*'quarry_blast'",
+        ),
+        ("event_type", {"classes": ["noise"]}, "classes must be two or more"),
+        ("event_type", {"arrival_weight": -1.0}, "arrival_weight not negative"),
+        ("magnitude", {"hidden": 0}, "hidden and looks must be at least 1, found 0 and 2"),
+        ("magnitude", {"least_std": 2.0}, "least_std must be positive and below spread"),
+        ("distance", {"least_km": 0.0}, "least_km must be positive"),
+        ("depth", {"looks": 0}, "hidden and looks must be at least 1, found 64 and 0"),
+        ("back_azimuth", {"max_kappa": 0.0}, "max_kappa must be positive"),
+        ("back_azimuth", {"looks": 0}, "hidden and looks must be at least 1"),
     ],
 )
 def test_impossible_settings_are_refused(name, settings, message):
@@ -56,6 +70,32 @@ def test_no_layer_of_a_head_mixes_windows_or_needs_a_transposed_convolution(name
     assert not [layer for layer in head.modules() if isinstance(layer, forbidden)]
 
 
+@pytest.fixture
+def all_labels(labels_of):
+    """Labels of every head; unknown where a window has no P."""
+
+    def make(p_s, s_s, **arrivals):
+        labels = labels_of(p_s, s_s, **arrivals)
+        known = torch.tensor(p_s).isfinite()
+        number = torch.arange(1.0, 1 + len(p_s))
+        values = {"magnitude": 1.0, "distance_km": 30.0, "back_azimuth_deg": 100.0, "depth_km": 6.0}
+        labels |= {key: torch.where(known, value * number, NAN) for key, value in values.items()}
+        labels["event_type"] = torch.where(known, torch.arange(len(p_s)) % 2, -1)
+        labels["polarity"] = torch.where(known, torch.arange(len(p_s)) % 3, -1)[:, None]
+        return labels
+
+    return make
+
+
+def _all_heads(new_model):
+    return new_model(**{name: {} for name in HEADS})
+
+
+@pytest.fixture(scope="module")
+def model(new_model):
+    return _all_heads(new_model)
+
+
 def _head_loss(model, name, batch):
     features = model.encoder(batch)
     head = model.heads[name]
@@ -63,7 +103,7 @@ def _head_loss(model, name, batch):
 
 
 def test_a_batch_without_labels_gives_exactly_zero_and_stays_connected(new_model, batch_of, name):
-    model = new_model()
+    model = _all_heads(new_model)
     loss, logs = _head_loss(model, name, batch_of())
     loss.backward()
     gradients = [p.grad for p in model.heads[name].parameters()]
@@ -72,16 +112,16 @@ def test_a_batch_without_labels_gives_exactly_zero_and_stays_connected(new_model
     assert all(gradient is not None and not gradient.any() for gradient in gradients)
 
 
-def test_labels_give_a_gradient_everywhere_in_the_head(new_model, batch_of, labels_of, name):
-    model = new_model()
-    loss, _ = _head_loss(model, name, batch_of(labels=labels_of([3.0, 4.0], [5.0, 7.0])))
+def test_labels_give_a_gradient_everywhere_in_the_head(new_model, batch_of, all_labels, name):
+    model = _all_heads(new_model)
+    loss, _ = _head_loss(model, name, batch_of(labels=all_labels([3.0, 4.0], [5.0, 7.0])))
     loss.backward()
     assert loss.item() > 0
     assert all(p.grad.any() for p in model.heads[name].parameters())
 
 
-def test_unlabelled_windows_do_not_change_the_loss_of_the_others(model, batch_of, labels_of, name):
-    batch = batch_of(4, labels=labels_of([3.0, 4.0, NAN, NAN], [5.0, 7.0, NAN, NAN]))
+def test_unlabelled_windows_do_not_change_the_loss_of_the_others(model, batch_of, all_labels, name):
+    batch = batch_of(4, labels=all_labels([3.0, 4.0, NAN, NAN], [5.0, 7.0, NAN, NAN]))
     labelled = torch.tensor([True, True, False, False])
     batch = batch.replace(labels=batch.labels | {"p_labelled": labelled, "s_labelled": labelled})
     with torch.no_grad():
@@ -90,13 +130,14 @@ def test_unlabelled_windows_do_not_change_the_loss_of_the_others(model, batch_of
     assert float(whole) == pytest.approx(float(part), rel=1e-5)
 
 
-def test_samples_that_nobody_observed_carry_no_loss(model, batch_of, labels_of, name):
+def test_samples_that_nobody_observed_carry_no_loss(model, batch_of, all_labels, name):
     waveform = batch_of().waveform.clone()
     waveform[..., 600:] = NAN
-    inside = batch_of(labels=labels_of([2.0, 2.0], [3.0, 3.0])).replace(waveform=waveform)
+    inside = batch_of(labels=all_labels([2.0, 2.0], [3.0, 3.0])).replace(waveform=waveform)
+    later = {key: value + (6.5 if key.endswith("_s") else 0) for key, value in inside.labels.items()}
     also_outside = inside.replace(
         labels={
-            key: torch.cat((value, value + 6.5), dim=1) if value.ndim == 2 else value
+            key: torch.cat((value, later[key]), dim=1) if value.ndim == 2 else value
             for key, value in inside.labels.items()
         }
     )

@@ -1,0 +1,103 @@
+"""Where the event is to be looked for: the back azimuth head."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import initialization as init
+
+from ..data.batch import WaveformBatch
+from ..foundation.features import FeatureSpec, SeismicFeatures
+from ..foundation.processes import mean_over_all
+from .base import Head
+from .regression import window_label
+from .window_summary import WindowSummary, in_full_precision
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackAzimuthConfig:
+    """How back azimuths are learned.
+
+    hidden: width of the layers. looks: learned attentions over the window, see `WindowSummary`.
+    max_kappa: the largest concentration that is ever answered; 400 stands for a standard deviation of 2.9°.
+    """
+
+    hidden: int = 64
+    looks: int = 2
+    max_kappa: float = 400.0
+
+    def __post_init__(self) -> None:
+        if min(self.hidden, self.looks) < 1:
+            raise ValueError(f"hidden and looks must be at least 1, found {self.hidden} and {self.looks}")
+        if not self.max_kappa > 0:
+            raise ValueError(f"max_kappa must be positive, found {self.max_kappa}")
+
+
+class BackAzimuthHead(Head):
+    """The direction from the station to the event, clockwise from north, and how sure it is.
+
+    The answer is a von Mises distribution, the Gaussian of angles (Mardia & Jupp 2000, section 3.5.4), by a
+    vector `(north, east)`: its direction, and its length, which is the concentration κ. Without any idea the
+    vector is short, and no angle is a place where the answer must jump. `predict` gives `back_azimuth_deg`,
+    0 to 360, and `back_azimuth_kappa` `(window,)`; for a large κ the standard deviation is 57.3° / √κ.
+    The gain does not enter, but only the tokens, which know the ratio of the components.
+    """
+
+    config_class = BackAzimuthConfig
+
+    def __init__(self, spec: FeatureSpec, config: BackAzimuthConfig) -> None:
+        super().__init__(spec, config)
+        self.max_kappa = config.max_kappa
+        self.summary = WindowSummary(spec, config.hidden, config.looks, with_gain=False)
+        self.hidden = nn.Linear(self.summary.width, config.hidden)
+        self.answer = nn.Linear(config.hidden, 2)
+
+    def init_prior(self) -> None:
+        """Begin without an idea of the direction."""
+        init.normal_(self.answer.weight, std=0.02)
+
+    def forward(self, features: SeismicFeatures) -> dict[str, Tensor]:
+        """The vector `(window, 2)` to north and east."""
+        with in_full_precision(features["tokens"]):
+            raw = self.answer(F.gelu(self.hidden(self.summary(features)))).float()
+        return {"vector": raw / (1.0 + _length(raw) / self.max_kappa)}
+
+    def predict(self, output: dict[str, Tensor], observed: Tensor | None) -> dict[str, Tensor]:
+        """Direction in degrees and concentration."""
+        north, east = output["vector"].unbind(-1)
+        return {
+            "back_azimuth_deg": torch.rad2deg(torch.atan2(east, north)).remainder(360.0),
+            "back_azimuth_kappa": _length(output["vector"]).squeeze(-1),
+        }
+
+    def loss(
+        self, output: dict[str, Tensor], batch: WaveformBatch, features: SeismicFeatures
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Negative log likelihood above its lowest possible value, mean over all processes' labels."""
+        target_deg = window_label(batch, "back_azimuth_deg")
+        known = target_deg.isfinite()
+        lowest = float(torch.special.i0e(torch.tensor(self.max_kappa)).log())
+        nll = von_mises_nll(output["vector"], torch.where(known, target_deg, 0.0)) - lowest
+        loss = mean_over_all(torch.where(known, nll, 0.0).sum(), known.sum())
+        return loss, {"loss": loss.detach(), "labelled_share": known.float().mean()}
+
+
+def von_mises_nll(vector: Tensor, target_deg: Tensor) -> Tensor:
+    """log I₀(κ) − κ cos(θ − target), `(window,)`: −log of the density of a von Mises, without log 2π.
+
+    vector: `(window, 2)` to north and east, of length κ and direction θ. I₀ itself overflows beyond κ = 88;
+    I₀(κ) e^(−κ) does not, and the κ that is taken out joins the cosine.
+    """
+    angle = target_deg * (math.pi / 180.0)
+    along = vector[..., 0] * angle.cos() + vector[..., 1] * angle.sin()
+    kappa = _length(vector).squeeze(-1)
+    return torch.special.i0e(kappa).log() + (kappa - along)
+
+
+def _length(vector: Tensor) -> Tensor:
+    """Of `(…, 2)`, kept as `(…, 1)`; never quite 0, where its gradient would be none."""
+    return (vector.square().sum(dim=-1, keepdim=True) + 1e-12).sqrt()
