@@ -9,11 +9,10 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from ..configs.loader import as_plain
+from ..configs.loader import build_config
 from ..data.corpus.convert import convert_to_corpus
 from ..data.corpus.corpus import Corpus
 from ..data.record_facts import record_facts
@@ -71,20 +70,21 @@ class StudyData:
         Raises ValueError where one of other sources is there.
         """
         target = self.folder / name
-        made_of = {"sources": as_plain([asdict(source) for source in sources])}
         if not target.exists():
-            self._write(target, sources, made_of)
-        if json.loads((target / MADE_OF).read_text(encoding="utf-8")) != json.loads(to_json(made_of)):
+            self._write(target, sources)
+        # Through the configuration: what has a new setting since, with a default, is the same as before.
+        former = json.loads((target / MADE_OF).read_text(encoding="utf-8"))
+        if tuple(build_config(SourceConfig, source, source=str(target)) for source in former) != sources:
             raise ValueError(f"{target} was made of other sources: choose another output_dir")
         return SourceConfig(kind="corpus", path=str(target))
 
-    def _write(self, target: Path, sources: tuple[SourceConfig, ...], made_of: dict[str, Any]) -> None:
+    def _write(self, target: Path, sources: tuple[SourceConfig, ...]) -> None:
         records, skipped = load_all(sources)
         target.parent.mkdir(parents=True, exist_ok=True)
         unfinished = target.with_name(f".{target.name}-{os.getpid()}")
         shutil.rmtree(unfinished, ignore_errors=True)
         convert_to_corpus(records, unfinished, skipped=skipped)
-        write_atomically(unfinished / MADE_OF, to_json(made_of))
+        write_atomically(unfinished / MADE_OF, to_json([asdict(source) for source in sources]))
         try:
             unfinished.rename(target)
         except OSError:

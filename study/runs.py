@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 
-from ..configs.loader import as_plain
+from ..configs.loader import load_config
 from ..data.splitting.fingerprints import fingerprints_of
 from ..eval.report import plain, to_json, write_atomically
-from ..finetune.run import finetune
+from ..finetune.run import FinetuneConfig, finetune
 from ..foundation.backbones.registry import backbone_config, make_backbone
 from ..foundation.run_folder import replacing_folder, write_papers
 from ..pretrain.run import PretrainConfig, pretrain
@@ -50,9 +49,8 @@ class Runner:
         """
         config = self._pretraining(run) if run.one is None else self._finetuning(run, run.one)
         folder = folder_of(self.study, run)
-        settings = as_plain(dataclasses.asdict(config))
         if is_done(self.study, run):
-            self._check_same(folder, settings, run)
+            self._check_same(folder, config)
             return
         if isinstance(config, PretrainConfig):
             report = self._pretrain(config, folder)
@@ -61,8 +59,12 @@ class Runner:
             cost = training_cost(folder, windows_seen(config.training) // config.training.max_steps)
             assert run.one is not None
             rows = self.scored_set(run.one).score_model(folder)
-            report = {"cost": cost, "scores": rows, "num_parameters": result.metrics["num_parameters"]}
-        report |= {"protocol": self._protocol()}
+            report = {
+                "cost": cost,
+                "scores": rows,
+                "num_parameters": result.metrics["num_parameters"],
+                "protocol": self._protocol(),
+            }
         write_atomically(folder / DONE, to_json(report))
         # A study has hundreds of runs; what only resuming needs would fill the disk.
         for name in ("checkpoints", "logs"):
@@ -85,7 +87,7 @@ class Runner:
         config = pretrain_config(self.study, run.arm, run.seed)
         return dataclasses.replace(config, sources=self.data.pretraining(config))
 
-    def _finetuning(self, run: Run, one: StudySet) -> Any:
+    def _finetuning(self, run: Run, one: StudySet) -> FinetuneConfig:
         assert run.num_events is not None
         train = self.data.labelled(one, run.seed, run.num_events)
         return finetune_config(self.study, run, train, self.data.side(one, "validation"))
@@ -98,11 +100,12 @@ class Runner:
         cost = training_cost(folder, windows_seen(config.training) // config.training.max_steps)
         return {"cost": cost}
 
-    def _check_same(self, folder: Path, settings: dict[str, Any], run: Run) -> None:
-        former = yaml.safe_load((folder / "training.yaml").read_text(encoding="utf-8"))
-        protocol = json.loads((folder / DONE).read_text(encoding="utf-8"))["protocol"]
-        same = former == settings and (run.one is None or protocol == json.loads(to_json(self._protocol())))
-        if not same:
+    def _check_same(self, folder: Path, config: PretrainConfig | FinetuneConfig) -> None:
+        # Through the configuration: what has a new setting since, with a default, is the same as before.
+        former = load_config(type(config), folder / "training.yaml")
+        report = json.loads((folder / DONE).read_text(encoding="utf-8"))
+        same_protocol = "protocol" not in report or report["protocol"] == self._protocol()
+        if former != config or not same_protocol:
             raise ValueError(f"{folder} was made with other settings: choose another output_dir")
 
     def _protocol(self) -> dict[str, Any]:

@@ -12,17 +12,18 @@ from .results import BASELINE
 
 PHASES = ("P", "S")
 
+ABOUT = """\
+Mean over seeds with its 95 % interval (Student's t); {seeds} seeds unless a cell says otherwise. F1 within
+{tolerance_s:g} s, thresholds from validation events. The interval holds what seeds decide: first weights,
+masks, order, and which events are labelled; the test events are the same for all. Differences are between
+runs of the same seed; bold where the interval is clear of 0 (one table has many cells: some are clear by
+chance)."""
+
 
 def table_page(study: StudyConfig, found: pd.DataFrame, costs: pd.DataFrame) -> str:
     """All tables of a study as Markdown."""
     metric = f"f1@{study.tolerance_s:g}s"
-    parts = [
-        f"Mean over seeds with its 95 % interval (Student's t); {len(study.seeds)} seeds unless a cell says "
-        f"otherwise. F1 within {study.tolerance_s:g} s, thresholds from validation events. The interval "
-        "holds what seeds decide: first weights, masks, order, and which events are labelled; the test events are "
-        "the same for all. Differences are between runs of the same seed; bold where the interval is clear "
-        "of 0 (one table has many cells: some are clear by chance)."
-    ]
+    parts = [ABOUT.format(seeds=len(study.seeds), tolerance_s=study.tolerance_s)]
     for one in study.sets_here:
         for phase in PHASES:
             scores = select(found, one.name, phase, metric)
