@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..mechanism.double_couple import couple_tensors, fault_vectors
 from .plan import Sources
 
 
@@ -19,17 +20,7 @@ def moment_tensors(sources: Sources) -> Tensor:
     −½, −½, 1 along north, east and down: every part alone sends a P of at most 1.
     """
     parts = torch.stack([sources.double_couple, sources.isotropic, sources.clvd], dim=1).double()
-    strike, dip, rake = sources.mechanism_deg.double().nan_to_num(0.0).deg2rad().unbind(dim=1)
-    normal = torch.stack([-dip.sin() * strike.sin(), dip.sin() * strike.cos(), -dip.cos()], dim=1)
-    slip = torch.stack(
-        [
-            rake.cos() * strike.cos() + dip.cos() * rake.sin() * strike.sin(),
-            rake.cos() * strike.sin() - dip.cos() * rake.sin() * strike.cos(),
-            -rake.sin() * dip.sin(),
-        ],
-        dim=1,
-    )
-    couple = normal[:, :, None] * slip[:, None] + slip[:, :, None] * normal[:, None]
+    couple = couple_tensors(*fault_vectors(sources.mechanism_deg.double().nan_to_num(0.0)))
     clvd = torch.tensor([-0.5, -0.5, 1.0], dtype=torch.float64, device=parts.device).diag()
     identity = torch.eye(3, dtype=torch.float64, device=parts.device)
     share = parts[:, :, None, None]

@@ -1,0 +1,1 @@
+"""Focal mechanisms as geometry, and what stations see of them: first motions and S/P amplitude ratios."""
