@@ -123,5 +123,5 @@ def _check_names(kind: str, names: list[str]) -> None:
     for name in names:
         if not _NAME.fullmatch(name):
             raise ValueError(
-                f"the name of a {kind} is that of a folder: letters, digits, + - _ ., found {name!r}"
+                f"{kind} names become folders: letters, digits and + - _ . alone, found {name!r}"
             )

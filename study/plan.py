@@ -95,7 +95,12 @@ def finetune_config(study: StudyConfig, run: Run, train: SourceConfig, valid: So
 
 
 def check_equal_budgets(study: StudyConfig) -> None:
-    """Raise ValueError where an arm would see other data, or more of them, or be another network."""
+    """Raise ValueError where an arm would see other data, or more of them, or be another network.
+
+    Builds every kind of run, so that a typing error shows before records are made.
+    """
+    any_source = SourceConfig(kind="corpus", path="any")
+    finetune_config(study, Run(arm=study.arms[0], seed=0, one=study.sets[0]), any_source, any_source)
     first = pretrain_config(study, study.arms[0], study.seeds[0])
     for arm in study.arms:
         config = pretrain_config(study, arm, study.seeds[0])
