@@ -21,7 +21,6 @@ from .regression_metrics import (
     BinBias,
     Score,
     bias_by_bin,
-    circular_difference_deg,
     interval_coverage,
     regression_scores,
 )
@@ -141,7 +140,7 @@ def _regression_row(
             num_resamples=config.num_resamples,
         )
 
-    error = circular_difference_deg(predicted, truth) if quantity.circular else predicted - truth
+    error = quantity.error(predicted, truth)
     return SourceRow(
         predictor=name,
         label=label,
@@ -149,7 +148,7 @@ def _regression_row(
         answered=int(answered.sum()),
         scores=scores(predicted),
         dummy=scores(said_by_dummy[label]) if label in said_by_dummy else {},
-        coverage=interval_coverage(error, answers[quantity.sigma]) if quantity.sigma in answers else {},
+        coverage=interval_coverage(error, answers[quantity.std]) if quantity.std in answers else {},
         bias=tuple(bias_by_bin(predicted, truth, quantity.edges)) if quantity.edges else (),
         reasons=_reasons(answers, np.isfinite(truth) & ~answered),
     )

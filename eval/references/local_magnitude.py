@@ -93,7 +93,7 @@ class LocalMagnitude:
         self.distance = distance
 
     def predict(self, batch: WaveformBatch) -> Answers:
-        """`magnitude`, `magnitude_sigma` and `reason`, each `(window,)`."""
+        """`magnitude`, `magnitude_std` and `reason`, each `(window,)`."""
         config = self.config
         amplitude, reasons = self.log10_amplitude_mm(batch)
         distance_km, depth_km = self.distance(batch)
@@ -109,7 +109,7 @@ class LocalMagnitude:
             reasons[bad & (reasons == "")] = reason
         return {
             "magnitude": magnitude,
-            "magnitude_sigma": np.where(np.isfinite(magnitude), config.sigma, np.nan),
+            "magnitude_std": np.where(np.isfinite(magnitude), config.sigma, np.nan),
             "reason": reasons,
         }
 

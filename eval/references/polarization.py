@@ -76,7 +76,7 @@ class PolarizationBackAzimuth:
         self.times = times
 
     def predict(self, batch: WaveformBatch) -> Answers:
-        """`back_azimuth_deg`, `back_azimuth_sigma_deg`, `p_incidence_deg`, `rectilinearity`, `reason`."""
+        """`back_azimuth_deg`, `back_azimuth_std_deg`, `p_incidence_deg`, `rectilinearity`, `reason`."""
         p_s = self.times(batch).p_s
 
         def measure(window: int) -> tuple[float, ...]:
@@ -84,7 +84,7 @@ class PolarizationBackAzimuth:
             return found.back_azimuth_deg, found.sigma_deg, found.incidence_deg, found.rectilinearity
 
         values, reasons = each_window(batch, measure, 4)
-        names = ("back_azimuth_deg", "back_azimuth_sigma_deg", "p_incidence_deg", "rectilinearity")
+        names = ("back_azimuth_deg", "back_azimuth_std_deg", "p_incidence_deg", "rectilinearity")
         return {**dict(zip(names, values.T, strict=True)), "reason": reasons}
 
     def _measure(self, batch: WaveformBatch, window: int, p_s: float) -> Polarization:

@@ -42,8 +42,8 @@ class SpDistanceConfig:
 class SpDistance:
     """Distance where the S − P time of first arrivals, which grows with distance, equals the measured one.
 
-    A depth at which even a source right below the station would have a longer S − P is left out; so that near sources
-    are not called deep. Where no depth is left, there is no answer.
+    A depth at which even a source right below the station would have a longer S − P is left out, so that near
+    sources are not called deep. Where no depth is left, there is no answer.
     """
 
     name = "S − P"
@@ -66,7 +66,7 @@ class SpDistance:
         self._sp_s = np.maximum.accumulate(s_s - p_s, axis=1)
 
     def predict(self, batch: WaveformBatch) -> Answers:
-        """`distance_km`, `distance_sigma_km` and `reason`, each `(window,)`."""
+        """`distance_km`, `distance_log_std` (of its natural logarithm) and `reason`, each `(window,)`."""
         times = self.times(batch)
         return self.from_times(times.s_s - times.p_s)
 
@@ -83,11 +83,11 @@ class SpDistance:
         step = np.fmax(np.abs(with_later - per_depth), np.abs(per_depth - with_earlier))
         step_km = np.where(known & np.isfinite(step), step, 0.0).max(axis=0)
         model_km = self.config.velocity_sigma * mean_km
-        sigma_km = np.sqrt(np.square(spread).sum(axis=0) / count + step_km**2 + model_km**2)
+        std_km = np.sqrt(np.square(spread).sum(axis=0) / count + step_km**2 + model_km**2)
         answered = known.any(axis=0)
         return {
             "distance_km": np.where(answered, mean_km, np.nan),
-            "distance_sigma_km": np.where(answered, sigma_km, np.nan),
+            "distance_log_std": np.where(answered, std_km / np.maximum(mean_km, 1e-3), np.nan),
             "reason": self._reasons(sp_s, answered),
         }
 

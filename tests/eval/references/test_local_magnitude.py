@@ -45,7 +45,7 @@ def test_richters_definitions(windows_of, amplitude_mm, distance_km, magnitude):
     answer = LocalMagnitude(RAW).predict(batch)
     # A wave that begins at once swings the pendulum a little further than one that lasts.
     assert answer["magnitude"][0] == pytest.approx(magnitude, abs=0.06)
-    assert answer["reason"][0] == "" and answer["magnitude_sigma"][0] == 0.3
+    assert answer["reason"][0] == "" and answer["magnitude_std"][0] == 0.3
 
 
 def test_ten_times_the_motion_is_one_magnitude(windows_of):
@@ -96,7 +96,7 @@ def test_a_degraded_window_has_a_reason_and_no_magnitude(windows_of, spoil, reas
     spoil(bad)
     answer = LocalMagnitude(RAW).predict(windows_of([good, bad], **labels(2)))
     assert np.isfinite(answer["magnitude"][0])
-    assert np.isnan(answer["magnitude"][1]) and np.isnan(answer["magnitude_sigma"][1])
+    assert np.isnan(answer["magnitude"][1]) and np.isnan(answer["magnitude_std"][1])
     assert reason in answer["reason"][1]
 
 

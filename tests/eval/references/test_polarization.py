@@ -28,7 +28,7 @@ def test_the_direction_is_exact_whatever_the_first_motion(windows_of, back_azimu
     off = circular_difference_deg(answer["back_azimuth_deg"], back_azimuth_deg)
     assert abs(off[0]) < 0.2 and answer["reason"][0] == ""
     assert answer["p_incidence_deg"][0] == pytest.approx(30.0, abs=0.2)
-    assert answer["rectilinearity"][0] > 0.999 and answer["back_azimuth_sigma_deg"][0] < 1.0
+    assert answer["rectilinearity"][0] > 0.999 and answer["back_azimuth_std_deg"][0] < 1.0
 
 
 def test_turning_the_horizontals_turns_the_answer(windows_of):
@@ -51,7 +51,7 @@ def test_errors_grow_with_noise_as_the_uncertainty_says(windows_of):
         waveforms = [p_wave(deg, snr=snr, seed=i) for i, deg in enumerate(truth)]
         answer = reference.predict(windows_of(waveforms, p_s=[P_S] * 30))
         errors.append(np.sqrt(np.mean(circular_difference_deg(answer["back_azimuth_deg"], truth) ** 2)))
-        sigmas.append(np.median(answer["back_azimuth_sigma_deg"]))
+        sigmas.append(np.median(answer["back_azimuth_std_deg"]))
     assert errors[1] > 3 * errors[0] and sigmas[1] > 3 * sigmas[0]
     # All motion across the axis counts as error, though it averages out: the interval is wide, never narrow.
     assert all(sigma > error for sigma, error in zip(sigmas, errors, strict=True))
@@ -87,7 +87,7 @@ def test_no_answer_has_a_reason(windows_of, waveform, spoil, reason):
     if spoil is not None:
         spoil(waveform)
     answer = PolarizationBackAzimuth().predict(windows_of([waveform], p_s=[P_S]))
-    assert np.isnan(answer["back_azimuth_deg"][0]) and np.isnan(answer["back_azimuth_sigma_deg"][0])
+    assert np.isnan(answer["back_azimuth_deg"][0]) and np.isnan(answer["back_azimuth_std_deg"][0])
     assert reason in answer["reason"][0]
 
 

@@ -13,7 +13,7 @@ def test_a_half_space_gives_the_formula():
     answer = reference.from_times(sp_s)
     assert answer["distance_km"] == pytest.approx(distance_km, abs=0.05)
     # Far away, 0.2 s of S − P are 1.6 km.
-    assert answer["distance_sigma_km"][3] == pytest.approx(1.6, abs=0.05)
+    assert answer["distance_log_std"][3] == pytest.approx(1.6 / 200.0, rel=0.03)
 
 
 def test_a_layered_model_is_inverted_where_the_depth_is_right():
@@ -26,14 +26,15 @@ def test_a_layered_model_is_inverted_where_the_depth_is_right():
 
 def test_unknown_depth_is_uncertainty_that_matters_near_and_fades_away():
     reference = SpDistance(SpDistanceConfig(velocity_sigma=0.0, sp_sigma_s=1e-6))
-    near, far = reference.from_times(np.array([2.0, 15.0]))["distance_sigma_km"]
-    assert near > 3.0 > far
+    answer = reference.from_times(np.array([2.0, 15.0]))
+    near_km, far_km = answer["distance_log_std"] * answer["distance_km"]
+    assert near_km > 3.0 > far_km
 
 
 def test_what_no_depth_allows_has_no_answer():
     reference = SpDistance(SpDistanceConfig(depths_km=(10.0, 15.0)), HALF_SPACE)
     answer = reference.from_times(np.array([0.5, 60.0, np.nan]))
-    assert np.isnan(answer["distance_km"]).all() and np.isnan(answer["distance_sigma_km"]).all()
+    assert np.isnan(answer["distance_km"]).all() and np.isnan(answer["distance_log_std"]).all()
     assert "S − P of 0.50 s is outside of 1.25 to" in answer["reason"][0]
     assert answer["reason"][2] == "no pair of P and S picks"
 
