@@ -25,7 +25,7 @@ FILTER_REACH = 6.0
 MEAN_RADIATION = {"P": 0.52, "S": 0.63}
 """Mean amplitude of a double couple over the sphere (Boore & Boatwright, 1984): what scattering sees."""
 
-SHARES = {"P": (0.75, 0.45, 0.45), "S": (0.42, 0.75, 0.75)}
+SHARES = {"P": (0.75, 0.57, 0.57), "S": (0.42, 0.75, 0.75)}
 """How the coda's amplitude is shared by Z, N, E."""
 
 COMPONENT_SPREAD = 0.15

@@ -49,10 +49,10 @@ class ScatteringConfig:
     """
 
     coda_share: float = 1.0
-    p_coda: Range = (0.85, 0.45)
+    p_coda: Range = (0.75, 0.45)
     s_coda: Range = (0.4, 0.45)
     rise_s: Range = (0.03, 0.8)
-    p_decay: Range = (0.1, 1.4)
+    p_decay: Range = (0.0, 1.2)
     s_decay: Range = (1.5, 3.8)
     quality_1hz: Range = (40.0, 200.0)
     quality_exponent: Range = (0.5, 1.0)
@@ -60,7 +60,7 @@ class ScatteringConfig:
     coda_waxing: Range = (0.0, 0.5)
     packet_share: float = 0.9
     direct_p: Range = (0.05, 0.5)
-    p_packet: Range = (1.2, 2.4)
+    p_packet: Range = (0.9, 2.0)
     p_packet_s: Range = (0.03, 0.12)
     direct_s: Range = (0.15, 0.7)
     s_packet_s: Range = (0.04, 0.25)
