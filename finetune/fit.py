@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from ..data.batch import WaveformBatch
 from ..data.loading.augmentation import AugmentationConfig
 from ..data.loading.loader import WindowLoader
 from ..data.loading.window_source import validation_windows
@@ -19,7 +18,7 @@ from ..data.loading.windows import WindowConfig
 from ..data.records import Record
 from ..foundation.processes import this_process, this_process_alone
 from ..foundation.training import TrainingConfig, train
-from ..heads.task_model import SeismicTaskModel
+from ..heads.multitask import MultiTaskConfig, MultiTaskObjective
 from .methods import TunableModel
 
 
@@ -40,6 +39,7 @@ class FitConfig:
     """How labelled records become windows and windows train a model.
 
     validation_windows: fixed windows that are scored at every checkpoint.
+    multitask: how the losses of several heads become one.
     """
 
     windows: WindowConfig
@@ -47,18 +47,7 @@ class FitConfig:
     training: TrainingConfig
     validation_windows: int
     seed: int
-
-
-class TaskObjective(nn.Module):
-    """A task model as the training loop wants it: a batch in, its loss out."""
-
-    def __init__(self, model: SeismicTaskModel) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, batch: WaveformBatch) -> tuple[Tensor, dict[str, Tensor]]:
-        """The weighted sum of the heads' losses, and their figures."""
-        return self.model.compute_loss(batch)
+    multitask: MultiTaskConfig = field(default_factory=MultiTaskConfig)
 
 
 class Validation:
@@ -106,7 +95,7 @@ def fit(
     Raises ValueError where no validation window has a label, and what `train` raises.
     """
     process = this_process()
-    objective = TaskObjective(tunable.model)
+    objective = MultiTaskObjective(tunable.model, config.multitask)
     validation = Validation(records.validation, config)
     at_start = validation.score(objective)
     if not any(value for name, value in at_start.items() if name.endswith("labelled_share")):

@@ -21,6 +21,7 @@ from ..foundation.processes import this_process
 from ..foundation.run_folder import replacing_folder, write_papers
 from ..foundation.training import TrainingConfig
 from ..heads.model_folder import ModelFolder
+from ..heads.multitask import MultiTaskConfig
 from .adapters import save_adapter, save_model
 from .fit import FitConfig, LabelledRecords, fit
 from .methods import MethodConfig, TunableModel, apply_method
@@ -39,7 +40,8 @@ class FinetuneConfig:
         random weights, as `backbone` (encoder or unet), `size`, `architecture` and `contract` describe. A run
         on another base than its checkpoints' is refused, also where the base's files changed under the same
         name.
-    heads: settings by head; `{}` for a head's defaults. loss_weights: of each in the sum.
+    heads: settings by head; `{}` for a head's defaults. loss_weights: of each in the sum. multitask: whether
+        these weights are learned, and which laws of physics hold between the answers.
     seed: of new weights, the split, the order of the data and the validation windows.
     """
 
@@ -55,6 +57,7 @@ class FinetuneConfig:
     contract: InputContract = field(default_factory=InputContract)
     heads: dict[str, dict[str, Any]] = field(default_factory=lambda: {"picking": {}, "detection": {}})
     loss_weights: dict[str, float] = field(default_factory=dict)
+    multitask: MultiTaskConfig = field(default_factory=MultiTaskConfig)
     method: MethodConfig = field(default_factory=MethodConfig)
     windows: WindowConfig = field(default_factory=WindowConfig)
     augmentation: AugmentationConfig | None = field(default_factory=AugmentationConfig)
@@ -90,6 +93,7 @@ class FinetuneConfig:
             training=self.training,
             validation_windows=self.validation_windows,
             seed=self.seed,
+            multitask=self.multitask,
         )
 
 

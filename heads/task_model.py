@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -66,12 +67,31 @@ class SeismicTaskConfig(PreTrainedConfig):
         return self.encoder.contract()  # type: ignore[union-attr]
 
 
+@dataclass(frozen=True)
+class HeadLosses:
+    """What a batch gave each head, by its name: raw outputs, loss, and all figures for the log."""
+
+    heads: dict[str, Head]
+    features: SeismicFeatures
+    outputs: dict[str, dict[str, Tensor]]
+    losses: dict[str, Tensor]
+    logs: dict[str, Tensor]
+
+    def answers(self) -> dict[str, dict[str, Tensor]]:
+        """In physical terms, of the heads with one answer a window; gradients pass."""
+        return {
+            name: head.predict(self.outputs[name], None)
+            for name, head in self.heads.items()
+            if head.grid is None
+        }
+
+
 class SeismicTaskModel(PreTrainedModel):
     """A seismic network that answers questions about windows: phases, detections, and what its heads know.
 
     `model(batch)` gives each head's answer by name: for `picking` `probability` `(window, class, sample)` of
     P, S and noise, for `detection` `probability` `(window, sample)`. Dense answers are at the samples of the
-    batch, whatever its rate.
+    batch, whatever its rate; others are one a window, such as `magnitude` and `magnitude_std`.
     """
 
     config: SeismicTaskConfig
@@ -126,15 +146,24 @@ class SeismicTaskModel(PreTrainedModel):
 
     def compute_loss(self, batch: WaveformBatch) -> tuple[Tensor, dict[str, Tensor]]:
         """The weighted sum of the heads' losses, and their figures as `{head}_{figure}`."""
-        features = self.encoder(batch)
-        total = features.tokens.new_zeros((), dtype=features.log_gain.dtype)
-        logs: dict[str, Tensor] = {}
+        result = self.compute_losses(batch)
         weights = self.config.loss_weights or {}
-        for name, head in self._each_head():
-            loss, figures = head.loss(head(features), batch, features)
+        total = result.features["tokens"].new_zeros((), dtype=result.features["log_gain"].dtype)
+        for name, loss in result.losses.items():
             total = total + weights.get(name, 1.0) * loss
+        return total, result.logs
+
+    def compute_losses(self, batch: WaveformBatch) -> HeadLosses:
+        """Each head's own loss, with what it was made from."""
+        features = self.encoder(batch)
+        outputs: dict[str, dict[str, Tensor]] = {}
+        losses: dict[str, Tensor] = {}
+        logs: dict[str, Tensor] = {}
+        for name, head in self._each_head():
+            outputs[name] = head(features)
+            losses[name], figures = head.loss(outputs[name], batch, features)
             logs |= {f"{name}_{figure}": value for figure, value in figures.items()}
-        return total, logs
+        return HeadLosses(dict(self._each_head()), features, outputs, losses, logs)
 
     @classmethod
     def with_weights(
