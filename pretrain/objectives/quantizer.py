@@ -100,13 +100,19 @@ class GumbelQuantizer(nn.Module):
         """Quantize tokens `(window, token, dim)` with the noise of their windows."""
         shape = (tokens.shape[1], self.config.groups, self.config.codes)
         logits = self.choose(self.norm(tokens)).unflatten(-1, shape[1:])
-        # Half a step away from 0 and 1, where the logarithms have no value.
-        noise = -(-(random.uniform("gumbel", *shape) + 2.0**-25).log()).log()
+        noise = gumbel(random.uniform("gumbel", *shape))
         soft = ((logits + noise) / self.temperature()).softmax(dim=-1)
         hard = F.one_hot(soft.argmax(dim=-1), self.config.codes).to(soft.dtype)
         choice = hard + soft - soft.detach()
         vectors = torch.einsum("wtgc,gcd->wtgd", choice, self.codebook).flatten(-2)
         return QuantizedTokens(vectors=vectors, choice=hard, likely=logits.softmax(dim=-1))
+
+
+def gumbel(uniform: Tensor) -> Tensor:
+    """Gumbel-distributed noise from float32 numbers in [0, 1), multiples of 2**-24."""
+    # Only 0 has no logarithm. Half a step added to all of them would round the largest up to 1, which has no
+    # second one: in one batch of some twenty-five, since a batch draws half a million.
+    return -(-uniform.clamp(min=2.0**-25).log()).log()
 
 
 def diversity(tokens: QuantizedTokens, judged: Tensor) -> tuple[Tensor, Tensor]:

@@ -15,6 +15,7 @@ from seisfm.pretrain.objectives.quantizer import (
     QuantizedTokens,
     QuantizerConfig,
     diversity,
+    gumbel,
 )
 from seisfm.pretrain.objectives.standardizing import standardize_over_time
 from seisfm.pretrain.objectives.wav2vec2 import Wav2Vec2Config, info_nce
@@ -269,3 +270,13 @@ def test_a_backbone_without_local_tokens_is_refused():
 def test_settings_that_cannot_work_are_refused(config, settings, message):
     with pytest.raises(ValueError, match=message):
         config(**settings)
+
+
+def test_gumbel_noise_is_finite_wherever_the_draw_falls():
+    ends = torch.tensor([0.0, 2.0**-24, 0.5, 1 - 2.0**-23, 1 - 2.0**-24])
+    noise = gumbel(ends)
+    assert noise.isfinite().all() and (noise.diff() > 0).all()
+    uniform = WindowRandom(window_keys(torch.arange(50), "gumbel")).uniform("draw", 2000)
+    # The distribution has its mean at Euler's constant and a variance of π²/6.
+    assert gumbel(uniform).mean() == pytest.approx(0.5772, abs=0.02)
+    assert gumbel(uniform).var() == pytest.approx(torch.pi**2 / 6, rel=0.03)
