@@ -112,6 +112,8 @@ class ArPicker:
     def _ar_pick(self, traces: np.ndarray, rate_hz: float, with_s: bool) -> tuple[float, float]:
         """P and S after the traces' start; S means nothing without `with_s`."""
         config = self.config
+        # ObsPy scales small numbers up and leaves large ones, whose picks then differ: all come small.
+        traces = traces / np.abs(traces).max()
         vertical, north, east = traces if with_s else (traces[0],) * 3
         return ar_pick(
             vertical,
