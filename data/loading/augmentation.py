@@ -8,6 +8,7 @@ from functools import partial
 from ..batch import WaveformBatch
 from .distortions import Clipping, ComponentDropout, Gain, Gaps, PolarityFlip, Resampling, Spikes
 from .mixing import ColouredNoise, RealNoise, WindowDraw
+from .rotation import HorizontalRotation
 from .stacking import Stacking
 from .window_draft import Step, edited
 from .window_random import WindowRandom
@@ -25,6 +26,7 @@ class AugmentationConfig:
     stacking: Stacking = field(default_factory=Stacking)
     real_noise: RealNoise = field(default_factory=RealNoise)
     coloured_noise: ColouredNoise = field(default_factory=ColouredNoise)
+    horizontal_rotation: HorizontalRotation = field(default_factory=HorizontalRotation)
     polarity_flip: PolarityFlip = field(default_factory=PolarityFlip)
     gain: Gain = field(default_factory=Gain)
     clipping: Clipping = field(default_factory=Clipping)
@@ -55,6 +57,7 @@ class Augmenter:
             self._steps.append(partial(config.real_noise.apply, noise=noise))
         self._steps += [
             config.coloured_noise.apply,
+            config.horizontal_rotation.apply,
             config.polarity_flip.apply,
             config.gain.apply,
             config.clipping.apply,
