@@ -1,7 +1,7 @@
 """Train pickers on synthetic earthquakes, leave out one ingredient after the other, score all on real ones.
 
     python examples/transfer_study.py study/transfer.yaml
-    python examples/transfer_study.py study/transfer.yaml --arms full "no disturbances" output_dir=runs/mine
+    python examples/transfer_study.py study/transfer.yaml output_dir=runs/mine --arms full "no disturbances"
     python examples/transfer_study.py study/transfer.yaml --model runs/picker     # score a model that exists
 
 Needs SEISFM_DATA (see docs/studies/transfer.md). Stopped runs go on where they were; arms that are trained

@@ -114,3 +114,16 @@ def test_a_small_study_from_training_to_its_table(example, tmp_path, monkeypatch
     assert set(table.picker) == {"STA/LTA + AIC", "PAL", "noisy"}
     assert (tmp_path / "out" / "scores.png").stat().st_size > 0
     assert (tmp_path / "out" / "noise" / "corpus.json").exists()
+
+
+def test_the_ablation_changes_one_thing_an_arm(example):
+    study = load_config(example.StudyConfig, "study/ablation.yaml")
+    runs = {arm.name: example.run_of_arm(study, arm) for arm in study.arms}
+    reference = runs.pop("reference")
+    for name, run in runs.items():
+        same = dataclasses.replace(run, output_dir=reference.output_dir)
+        changed = {
+            f.name for f in dataclasses.fields(run) if getattr(same, f.name) != getattr(reference, f.name)
+        }
+        assert changed == ({"train", "noise"} if name == "no real noise" else {"train"}), name
+        assert run.training == reference.training
