@@ -31,9 +31,11 @@ from seisfm.data.formats.hash_files import (
     read_station_places,
 )
 from seisfm.data.records import Skipped
+from seisfm.eval.mechanism.first_motions import observations_of
 from seisfm.eval.mechanism.grid_search import GridSearchConfig, search_mechanisms
 from seisfm.eval.mechanism.scores import kagan_to_reference, score_mechanisms
 from seisfm.eval.mechanism.takeoff import TrialConfig, given_angles, traced_angles
+from seisfm.heads.mechanism import MechanismHead
 
 DATA = Path(os.environ.get("SEISFM_DATA", "../shared/data")) / "northridge_hash"
 MODELS = ("socal", "north", "lab1", "sgm1", "vb1")
@@ -75,6 +77,11 @@ def search(motions, config):
     }, skipped
 
 
+def network_answers(model, motions):
+    answers = MechanismHead.from_pretrained(model).predict(observations_of(list(motions.values())))
+    return dict(zip(motions, answers["mechanism_deg"].tolist(), strict=True))
+
+
 def table_line(name, kagan_deg):
     scores = score_mechanisms(kagan_deg)
     return (
@@ -94,6 +101,7 @@ def draw(path, kagan_deg, pairs):
             right.add_collection(beach(list(mechanism), xy=(position, row), width=0.85, facecolor=colour))
     right.set(xlim=(-0.6, len(pairs) - 0.4), ylim=(-0.6, 1.6), xticks=[], aspect="equal")
     right.set_yticks([0, 1], ["grid search", "published"])
+    figure.subplots_adjust(wspace=0.3)
     figure.savefig(path, dpi=130, bbox_inches="tight")
     plt.close(figure)
 
@@ -102,6 +110,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=DATA, help="the folder with HASH's example files")
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--model", type=Path, help="a folder written by train_mechanism.py")
     parser.add_argument("--seed", type=int, default=0, help="of trials and drawn mechanisms")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
@@ -114,6 +123,9 @@ def main():
         angles = kagan_to_reference({key: one.mechanism_deg for key, one in found.items()}, reference)
         name = f"example {number}"
         print(table_line(name, angles.values()))
+        if options.model:
+            of_network = kagan_to_reference(network_answers(options.model, motions), reference)
+            print(table_line(f"{name}, network", of_network.values()))
         for item in skipped + unsolved:
             print(f"skipped {item.item}: {item.reason}")
         kagan_deg[name] = list(angles.values())

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from ...data.mechanism.observations import EventObservations
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,3 +72,17 @@ def takeoff_gap_deg(takeoff_deg: Tensor) -> float:
     folded = torch.minimum(takeoff_deg, 180.0 - takeoff_deg).sort().values
     ends = folded.new_tensor([0.0]), folded.new_tensor([90.0])
     return float(torch.cat([ends[0], folded, ends[1]]).diff().max())
+
+
+def observations_of(motions: Sequence[FirstMotions]) -> EventObservations:
+    """Several events as a network reads them: directions of the first trial, padded to the most stations."""
+    columns = {
+        "polarity": [one.polarity.where(one.polarity != 0, torch.nan) for one in motions],
+        "log10_sp_ratio": [one.log10_sp_ratio for one in motions],
+        "azimuth_deg": [one.azimuth_deg[0] for one in motions],
+        "takeoff_deg": [one.takeoff_deg[0] for one in motions],
+        "observed": [torch.ones(len(one.polarity), dtype=torch.bool) for one in motions],
+    }
+    padded = {name: pad_sequence(values, batch_first=True) for name, values in columns.items()}
+    observed = padded.pop("observed")
+    return EventObservations(**{name: value.float() for name, value in padded.items()}, observed=observed)

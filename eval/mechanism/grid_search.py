@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from ...data.mechanism.double_couple import couple_tensors, frame_vectors, frames_of, mechanisms_of
+from ...data.mechanism.grid import mechanism_grid
 from ...data.mechanism.radiation import log10_sp_ratio, p_radiation, ray_products, rays_of
 from ...data.records import Skipped
 from .first_motions import FirstMotions, azimuthal_gap_deg, takeoff_gap_deg
-from .grid import mechanism_grid
 from .preferred import Preferred, preferred_mechanisms
 from .quality import quality_letter, weighted_misfit
 

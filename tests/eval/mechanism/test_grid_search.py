@@ -13,9 +13,14 @@ from seisfm.data.mechanism.double_couple import (
     random_frames,
     rotations_of,
 )
+from seisfm.data.mechanism.grid import mechanism_grid
 from seisfm.data.records import Skipped
-from seisfm.eval.mechanism.first_motions import FirstMotions, azimuthal_gap_deg, takeoff_gap_deg
-from seisfm.eval.mechanism.grid import mechanism_grid
+from seisfm.eval.mechanism.first_motions import (
+    FirstMotions,
+    azimuthal_gap_deg,
+    observations_of,
+    takeoff_gap_deg,
+)
 from seisfm.eval.mechanism.grid_search import GridSearchConfig, search_mechanisms
 from seisfm.eval.mechanism.preferred import mean_frame, preferred_mechanisms
 from seisfm.eval.mechanism.quality import quality_letter
@@ -139,6 +144,17 @@ def test_motions_are_checked_at_birth(exact_motions):
         replace(motions, takeoff_deg=motions.takeoff_deg * torch.nan)
     with pytest.raises(ValueError, match="bad_share"):
         GridSearchConfig(bad_share=0.5)
+
+
+def test_a_network_reads_the_same_motions(exact_motions):
+    motions = exact_motions((30.0, 85.0, 5.0), stations=5), exact_motions((30.0, 85.0, 5.0), ratios=True)
+    observations = observations_of([*motions, too_few(motions[1])])
+    assert observations.observed.sum(dim=1).tolist() == [5, 40, 40]
+    assert torch.equal(observations.polarity[1].double(), motions[1].polarity)
+    assert observations.polarity[2].isnan().sum() == 35
+    assert (
+        observations.log10_sp_ratio[0, :5].isnan().all() and observations.log10_sp_ratio[1].isfinite().all()
+    )
 
 
 def test_gaps():
