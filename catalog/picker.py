@@ -16,12 +16,13 @@ from torch import Tensor, nn
 
 from ..data.batch import COMPONENT_SLOTS
 from ..data.continuous.streams import stream_to_records
-from ..data.records import Record, Skipped
+from ..data.records import POLARITIES, Record, Skipped
 from ..eval.peaks import PeakPicks, pick_peaks
 from ..foundation.backbones.base import Backbone
 from ..foundation.contract import InputContract
 from ..heads.task_model import load_model
 from .curves import CURVES, curves_as_traces, find_detections, no_detections
+from .first_motions import first_motion
 from .pick_measures import amplitude_and_snr
 from .pick_table import PickTable
 from .refinement import Refinement
@@ -94,7 +95,8 @@ class Picker:
 
     Takes what recordings look like: gaps, one component or three, Z12, 20 to 500 Hz (or what the contract
     says), many stations, several instruments at one. A record that is shorter than the window is padded with
-    unobserved samples to the window's length, which is never shorter than the contract's minimum. Stations
+    unobserved samples to the window's length, which is never shorter than the contract's minimum. P picks of
+    a model with a polarity head get their first motion; other heads are not asked. Stations
     are worked on one after the other in batches of windows, so that memory does not grow with their number.
     """
 
@@ -123,6 +125,7 @@ class Picker:
                 f"window_s must be {shortest:g} to {longest:g} s for this model, found {self.window_s:g} s"
             )
         self.revision = revision or fingerprint(model)
+        self.num_curves = len(CURVES) + (len(POLARITIES) if "polarity" in getattr(model, "heads", ()) else 0)
 
     @classmethod
     def from_pretrained(
@@ -143,7 +146,7 @@ class Picker:
         annotated = obspy.Stream()
         records, _ = self._usable(stream)
         for record in records:
-            annotated += curves_as_traces(record, self._curves(record).numpy())
+            annotated += curves_as_traces(record, self._curves(record)[: len(CURVES)].numpy())
         return annotated
 
     def classify(self, stream: obspy.Stream) -> PickResult:
@@ -168,7 +171,7 @@ class Picker:
         found = pick_peaks(probability, record.sampling_rate_hz, first, config.min_separation_s)
         if config.refine:
             found = self._refinement(record, first)(found).above(config.thresholds)
-        table = PickTable.from_rows(self._rows(record, found))
+        table = PickTable.from_rows(self._rows(record, found, curves[len(CURVES) :].numpy()))
         return table, find_detections(record, curves[2].numpy(), config.detection_threshold)
 
     def _usable(self, stream: obspy.Stream) -> tuple[list[Record], list[Skipped]]:
@@ -194,9 +197,12 @@ class Picker:
         return math.ceil(self.window_s * record.sampling_rate_hz - 1e-6)
 
     def _curves(self, record: Record) -> Tensor:
-        """The curves `CURVES` of a whole record `(curve, sample)`, NaN where nothing was observed."""
+        """The curves `CURVES` of a whole record `(curve, sample)`, NaN where nothing was observed.
+
+        Behind them, of a model with a polarity head, the probability of each of `POLARITIES`.
+        """
         num_samples, window = record.waveform.shape[1], self._window_samples(record)
-        blend = Blend(len(CURVES), num_samples, window)
+        blend = Blend(self.num_curves, num_samples, window)
         for starts in batched(grid_starts(num_samples, window, self.config.overlap), self.config.batch_size):
             blend.add(starts, self._predict(record, starts))
         curves = blend.result()
@@ -214,7 +220,10 @@ class Picker:
             detection = output["detection"]["probability"][:, None]
         else:
             detection = torch.full_like(picking[:, :1], torch.nan)
-        return torch.cat([picking, detection], dim=1).float().cpu()
+        curves = [picking, detection]
+        if self.num_curves > len(CURVES):
+            curves.append(output["polarity"]["probability"])
+        return torch.cat(curves, dim=1).float().cpu()
 
     def _refinement(self, record: Record, thresholds: dict[str, float]) -> Refinement:
         def predict(starts: np.ndarray) -> Tensor:
@@ -237,7 +246,7 @@ class Picker:
         count = self.config.refine_shifts
         return tuple(sorted({round(token * ((i + 0.5) / count - 0.5)) for i in range(count)}))
 
-    def _rows(self, record: Record, found: PeakPicks) -> Iterator[dict[str, object]]:
+    def _rows(self, record: Record, found: PeakPicks, polarity: np.ndarray) -> Iterator[dict[str, object]]:
         for phase, time_s, probability, uncertainty in zip(
             found.phase.tolist(), found.time_s, found.probability, found.time_uncertainty_s, strict=True
         ):
@@ -253,6 +262,7 @@ class Picker:
                 "instrument": record.metadata.get("trace_channel", ""),
                 "model": self.name,
                 "model_revision": self.revision,
+                **first_motion(record, polarity, phase, float(time_s)),
             }
 
 
