@@ -35,9 +35,9 @@ class SpTimes(nn.Module):
         # Half a cell off: the way from a source at the station has no length to divide by.
         distance_km = (np.arange(round(max_distance_km / spacing_km)) + 0.5) * spacing_km
         depth_km = np.arange(round(max_depth_km / spacing_km) + 1) * spacing_km
-        grid = np.meshgrid(distance_km, depth_km, indexing="ij")
-        p_s, s_s = (model.travel_time_s(*grid, phase) for phase in "PS")
-        table = torch.from_numpy((s_s - p_s) / np.hypot(*grid)).float()
+        distance_km, depth_km = np.meshgrid(distance_km, depth_km, indexing="ij")
+        p_s, s_s = (model.travel_time_s(distance_km, depth_km, phase) for phase in "PS")
+        table = torch.from_numpy((s_s - p_s) / np.hypot(distance_km, depth_km)).float()
         self.register_buffer("s_per_km", table, persistent=False)
         self.s_per_km: Tensor
 

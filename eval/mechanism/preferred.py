@@ -28,7 +28,8 @@ def preferred_mechanisms(frames: Tensor, cone_deg: float, min_share: float) -> l
     The mechanism furthest from the mean is left out until none is beyond `cone_deg`; those left out may be a
     solution of their own, as long as it has `min_share` of all. The first is named however small.
     """
-    left, found = frames, []
+    left = frames
+    found: list[Preferred] = []
     while len(left) and len(found) < MAX_SOLUTIONS:
         mean, inside = _mean_within(left, cone_deg)
         share = int(inside.sum()) / len(frames)
