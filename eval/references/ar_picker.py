@@ -65,7 +65,11 @@ class ArPicker:
         )
 
     def __call__(self, batch: WaveformBatch) -> PeakPicks:
-        """The picks of each window."""
+        """The picks of each window.
+
+        Raises ValueError where the rate is so low that no autoregressive model can be fitted.
+        """
+        self._check_rate(float(batch.sampling_rate_hz.min()))
         triggers = self._trigger(batch).of_phase("P")
         rows: dict[tuple[int, str, float], float] = {}
         for window, time_s, height in zip(
@@ -83,6 +87,17 @@ class ArPicker:
             heights,
             np.full(len(heights), np.nan),
         )
+
+    def _check_rate(self, rate_hz: float) -> None:
+        """Below it ObsPy's picker finds nothing at all, and does not say so."""
+        config = self.config
+        least_hz = max((config.p_order + 2) / config.p_variance_s, (config.s_order + 2) / config.s_variance_s)
+        if rate_hz < least_hz - 1e-6:
+            raise ValueError(
+                f"autoregressive models of orders {config.p_order} and {config.s_order} in "
+                f"{config.p_variance_s:g} and {config.s_variance_s:g} s need {least_hz:g} Hz or more, found "
+                f"{rate_hz:g} Hz: lengthen p_variance_s and s_variance_s, or take STA/LTA + AIC"
+            )
 
     def _around(self, batch: WaveformBatch, window: int, trigger_s: float) -> list[tuple[str, float]]:
         config, rate_hz = self.config, float(batch.sampling_rate_hz[window])

@@ -61,6 +61,13 @@ def test_noise_has_no_strong_pick(windows_of):
     assert np.isnan(times.p_s).sum() >= 3
 
 
+def test_a_rate_too_low_for_its_models_is_told(windows_of):
+    batch = windows_of([shaken(12.0, 18.0)])
+    slow = batch.replace(waveform=batch.waveform, sampling_rate_hz=torch.full((1,), 20.0))
+    with pytest.raises(ValueError, match="need 50 Hz or more, found 20 Hz"):
+        ArPicker()(slow)
+
+
 def test_impossible_averages_are_refused():
     with pytest.raises(ValueError, match="short averages"):
         ArPickerConfig(p_sta_s=2.0)
