@@ -67,14 +67,15 @@ def _nearest_off_s(picker: WindowPicker, excerpts: Sequence[Excerpt], phase: str
     """How far the nearest pick of a phase lies from the label, infinite without any, `(excerpt,)`."""
     off_s = np.full(len(excerpts), np.inf)
     for number, excerpt in enumerate(excerpts):
-        picks = picker(_batch(excerpt)).above(picker.default_thresholds).of_phase(phase)
+        picks = picker(excerpt_batch(excerpt)).above(picker.default_thresholds).of_phase(phase)
         onset = excerpt.p_sample if phase == "P" else excerpt.s_sample
         if len(picks):
             off_s[number] = np.abs(picks.time_s - onset / excerpt.sampling_rate_hz).min()
     return off_s
 
 
-def _batch(excerpt: Excerpt) -> WaveformBatch:
+def excerpt_batch(excerpt: Excerpt) -> WaveformBatch:
+    """A batch of one window: the whole excerpt."""
     return WaveformBatch(
         waveform=torch.from_numpy(excerpt.waveform[None]).float(),
         sampling_rate_hz=torch.tensor([excerpt.sampling_rate_hz]),
