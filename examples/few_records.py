@@ -92,6 +92,9 @@ def figure_of(table: pd.DataFrame, tolerance_s: float = 0.5):
             style = "-" if kind == "fine-tuned" else ":"
             panel.plot(mean.index, 100 * mean, style, color=PHASE_COLORS[phase], label=kind)
         panel.set(xscale="log", xlabel="real records learned from", ylabel=f"{phase} found (%)")
+        panel.minorticks_off()
+        numbers = sorted(set(rows.records) - {0})
+        panel.set_xticks(numbers, [str(number) for number in numbers])
         add_legend(panel)
     return figure
 
