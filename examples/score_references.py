@@ -204,7 +204,8 @@ def relative_magnitude(num_folds: int = 5) -> list[str]:
         )
         mae, fitted = score["mae"], "fitted slopes and " if slopes else ""
         lines.append(
-            f"| relative ML, {fitted}station constant; STA/LTA + AIC picks | {mae.n} of {len(true)} | {mae.value:.2f} ({mae.low:.2f} to {mae.high:.2f}) | {score['r2'].value:.2f} | "
+            f"| relative ML, {fitted}station constant; STA/LTA + AIC picks | {mae.n} of {len(true)} | "
+            f"{mae.value:.2f} ({mae.low:.2f} to {mae.high:.2f}) | {score['r2'].value:.2f} | "
             f"{beside['mae'].value:.2f} |"
         )
     return [
