@@ -111,8 +111,13 @@ def test_a_second_interrupt_acts_at_once(tmp_path):
         time.sleep(0.05)
         signal.raise_signal(signal.SIGINT)
 
-    with pytest.raises(KeyboardInterrupt):
-        run(tmp_path, on_step=interrupt_twice)
+    # Whoever starts the tests in the background of a shell has them ignore interrupts.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path, on_step=interrupt_twice)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_resuming_reads_the_batches_that_follow(uninterrupted, tmp_path):
