@@ -10,7 +10,8 @@ are not trained again, those that are scored not scored again. Writes a folder a
 """
 
 import argparse
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,11 @@ import pandas as pd
 import yaml
 from matplotlib.figure import Figure
 from seisfm.configs.loader import CONFIG_FOLDER, as_plain, build_config, load_config
+from seisfm.data.continuous.archive import Archive
 from seisfm.data.corpus.convert import write_corpus
-from seisfm.data.records import Record
+from seisfm.data.records import Skipped
 from seisfm.data.synthesis import SynthesisConfig
+from seisfm.data.synthesis.network_noise import NetworkNoiseConfig, cut_network_noise
 from seisfm.eval.baselines import StaLtaPicker, WindowPicker
 from seisfm.eval.figures import PHASE_COLORS, add_legend, new_figure
 from seisfm.eval.model_picker import ModelPicker
@@ -34,6 +37,9 @@ from seisfm.heads.task_model import load_model
 FIXED = {"P": 0.3, "S": 0.3}
 """A second operating point, at which published pickers are mostly told."""
 
+OWN_STATION = "pfo"
+"""Noise of the station at which false picks are counted: the train side of the protocol's."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Arm:
@@ -41,29 +47,41 @@ class Arm:
 
     name: in tables, and of its folder. windows: how many it learns from. synthesis: changes of every
     synthetic source, such as `waves.branches=false`. overrides: changes of the run; both as on a command
-    line. real_noise: mix real noise into the windows, and let some windows be noise alone.
+    line. real_noise: mix real noise into the windows, and let some windows be noise alone: `pfo`, of the
+    station at which false picks are counted, or a network of `StudyConfig.networks`.
     """
 
     name: str
     windows: int
     synthesis: tuple[str, ...] = ()
     overrides: tuple[str, ...] = ()
-    real_noise: bool = False
+    real_noise: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class StudyConfig:
-    """All of a study. run: the YAML of a fine-tuning run that the arms change."""
+    """All of a study.
+
+    run: the YAML of a fine-tuning run that the arms change. networks: archives without a catalog whose noise
+    arms may learn from, by name. network_noise: what is noise there.
+    """
 
     output_dir: str
     arms: tuple[Arm, ...]
     run: str = "study/picker.yaml"
     transfer: TransferConfig = field(default_factory=TransferConfig)
+    networks: dict[str, str] = field(default_factory=lambda: {"iceland": "$SEISFM_DATA/iceland_continuous"})
+    network_noise: NetworkNoiseConfig = field(default_factory=NetworkNoiseConfig)
 
     def __post_init__(self) -> None:
         names = [arm.name for arm in self.arms]
         if len(set(names)) < len(names):
             raise ValueError(f"each arm needs a name of its own, found {names}")
+        if overrides := [name for name in names if "=" in name]:
+            raise ValueError(f"the name of an arm must not look like an override, found {overrides}")
+        known = (OWN_STATION, *self.networks)
+        if unknown := {arm.real_noise for arm in self.arms} - {None, *known}:
+            raise ValueError(f"real_noise must be one of {known} or null, found {sorted(unknown)}")
 
 
 def run_of_arm(study: StudyConfig, arm: Arm) -> FinetuneConfig:
@@ -73,8 +91,8 @@ def run_of_arm(study: StudyConfig, arm: Arm) -> FinetuneConfig:
     settings = yaml.safe_load(path.read_text(encoding="utf-8"))
     if arm.synthesis:
         settings["train"] = [_changed(source, arm) for source in settings["train"]]
-    if arm.real_noise:
-        noise = {"kind": "corpus", "path": str(Path(study.output_dir) / "noise")}
+    if arm.real_noise is not None:
+        noise = {"kind": "corpus", "path": str(noise_folder(study, arm.real_noise))}
         settings["noise"] = [noise]
         settings["train"] = [*settings["train"], noise]
     overrides = [*arm.overrides, f"output_dir={folder}"]
@@ -98,11 +116,29 @@ def folder_of(study: StudyConfig, arm: Arm) -> Path:
     return Path(study.output_dir) / arm.name.replace(",", "").replace(" ", "-")
 
 
-def write_noise(study: StudyConfig, records: list[Record]) -> None:
-    """The noise that arms may learn from, as a corpus, once."""
-    folder = Path(study.output_dir) / "noise"
-    if not (folder / "corpus.json").exists():
-        write_corpus(records, folder)
+def noise_folder(study: StudyConfig, name: str) -> Path:
+    return Path(study.output_dir) / f"noise-{name}"
+
+
+def write_noise(study: StudyConfig, name: str, data: TransferData) -> None:
+    """The noise that arms may learn from, as a corpus, once; beside it what was left out, and why."""
+    folder = noise_folder(study, name)
+    if (folder / "corpus.json").exists():
+        return
+    skipped: list[Skipped] = []
+    if name == OWN_STATION:
+        records = list(data.training_noise)
+    else:
+        archive = Archive.open(os.path.expandvars(study.networks[name]))
+        records = list(cut_network_noise(archive, skipped, study.network_noise))
+    if not records:
+        raise ValueError(
+            f"{name} has no noise to learn from: {len(skipped)} windows and traces were left out, such as "
+            f"{skipped[-1:]}; give another archive, shorter windows or a weaker veto"
+        )
+    write_corpus(records, folder)
+    table = pd.DataFrame([asdict(one) for one in skipped], columns=["item", "reason"])
+    write_atomically(folder.with_suffix(".skipped.csv"), table.to_csv(index=False))
 
 
 def pickers(
@@ -115,8 +151,8 @@ def pickers(
     for arm in study.arms:
         if names is not None and arm.name not in names:
             continue
-        if arm.real_noise:
-            write_noise(study, list(data.training_noise))
+        if arm.real_noise is not None:
+            write_noise(study, arm.real_noise, data)
         folder = folder_of(study, arm)
         if not (folder / "metrics.json").exists():
             finetune(run_of_arm(study, arm))
@@ -175,17 +211,27 @@ def recall_figure(table: pd.DataFrame, set_name: str = "all", tolerance_s: float
     return figure
 
 
-def main() -> None:
+def arguments_of(words: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line. An override may also follow the names of arms, which `--arms` would swallow."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("config")
     parser.add_argument("overrides", nargs="*", help="key=value")
     parser.add_argument("--arms", nargs="*", help="only these; all without it")
     parser.add_argument("--model", nargs="*", default=[], help="folders of models to score as they are")
-    arguments = parser.parse_intermixed_args()
-    study = load_config(StudyConfig, arguments.config, arguments.overrides)
-    known = [arm.name for arm in study.arms]
+    arguments = parser.parse_intermixed_args(words)
+    if arguments.arms is not None:
+        arguments.overrides += [word for word in arguments.arms if "=" in word]
+        arguments.arms = [word for word in arguments.arms if "=" not in word]
+    arguments.study = load_config(StudyConfig, arguments.config, arguments.overrides)
+    known = [arm.name for arm in arguments.study.arms]
     if unknown := sorted(set(arguments.arms or ()) - set(known)):
         parser.error(f"unknown arms {unknown}: there are {known}")
+    return arguments
+
+
+def main() -> None:
+    arguments = arguments_of()
+    study = arguments.study
     data = load_transfer_data(study.transfer)
     for name, picker in pickers(study, arguments.arms, arguments.model, data):
         score(name, picker, data, study)

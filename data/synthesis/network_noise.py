@@ -50,11 +50,15 @@ class CoincidenceConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkNoiseConfig:
-    """Which noise is taken from a network without a catalog: what is an event there, and what is noise."""
+    """Which noise is taken from a network without a catalog: what is an event there, and what is noise.
+
+    Windows of the bank are short, so that some fit between the events of a swarm; its clearance counts from
+    the beginning and the end of what the network feels.
+    """
 
     coincidence: CoincidenceConfig = field(default_factory=CoincidenceConfig)
     bank: NoiseBankConfig = field(
-        default_factory=lambda: NoiseBankConfig(duration_s=30.0, clearance_s=(5.0, 20.0))
+        default_factory=lambda: NoiseBankConfig(duration_s=15.0, clearance_s=(6.0, 4.0))
     )
 
 

@@ -103,4 +103,4 @@ def test_five_minutes_of_iceland_hold_events_and_noise():
     assert coincident_picks(archive, []).event_id.nunique() >= 4
     found = list(cut_network_noise(archive, []))
     assert len({record.station_id for record in found}) >= 10
-    assert all(record.duration_s == pytest.approx(30.0, abs=3.0) for record in found)
+    assert all(record.duration_s == pytest.approx(15.0, abs=1.5) for record in found)
