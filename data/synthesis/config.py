@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ...configs.loader import CONFIG_FOLDER, load_config
@@ -30,8 +30,9 @@ LEAST_AFTER_P_S = 10.0
 class SynthesisConfig:
     """What the synthetic earthquakes look like.
 
-    sampling_rate_hz: of all records. duration_s: shortest and longest record. pre_event_s: from a record's
-    start to its first P.
+    sampling_rate_hz: of all records. also_hz: further rates; an event, and a block of training windows, has
+        one of them all with equal chance, as its digitizers had it. Archives have the first.
+    duration_s: shortest and longest record. pre_event_s: from a record's start to its first P.
     stations_per_event: fewest and most.
     snr: log-uniform ratio of P to noise amplitude at an event's first station, above 1 Hz, which decides the
     magnitude within `sources.magnitude`; null for magnitudes of equal chance there.
@@ -44,6 +45,7 @@ class SynthesisConfig:
     """
 
     sampling_rate_hz: float = 100.0
+    also_hz: tuple[float, ...] = ()
     duration_s: Range = (60.0, 90.0)
     pre_event_s: Range = (8.0, 30.0)
     stations_per_event: tuple[int, int] = (1, 4)
@@ -71,13 +73,22 @@ class SynthesisConfig:
         check_shares(self, "second_event_share")
         if self.snr is not None:
             check_ranges(self, "snr", lowest=1e-3)
-        if not self.sampling_rate_hz >= 10.0:
-            raise ValueError(f"sampling_rate_hz must be 10 or more, found {self.sampling_rate_hz}")
+        if not min(self.rates_hz) >= 10.0:
+            raise ValueError(f"sampling_rate_hz and also_hz must be 10 or more, found {self.rates_hz}")
         if self.pre_event_s[1] + LEAST_AFTER_P_S > self.duration_s[0]:
             raise ValueError(
                 f"duration_s must leave {LEAST_AFTER_P_S:g} s after pre_event_s, found {self.duration_s} and "
                 f"{self.pre_event_s}"
             )
+
+    @property
+    def rates_hz(self) -> tuple[float, ...]:
+        """All sampling rates that records may have."""
+        return (self.sampling_rate_hz, *self.also_hz)
+
+    def at_rate(self, rate_hz: float) -> SynthesisConfig:
+        """The same Earth, recorded at one rate."""
+        return replace(self, sampling_rate_hz=rate_hz, also_hz=())
 
     @classmethod
     def from_region(cls, name: str, overrides: Sequence[str] = ()) -> SynthesisConfig:

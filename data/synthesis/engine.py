@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..batch import WaveformBatch
-from ..loading.window_random import WindowRandom
+from ..loading.window_random import WindowRandom, window_keys
 from ..records import Record
 from .config import SynthesisConfig
 from .disturbances import disturb
@@ -40,6 +40,9 @@ class SyntheticEarth:
         self.config = config
         self.seed = seed
         self.device = torch.device(device)
+        self.at_rates = (self,)
+        if config.also_hz:
+            self.at_rates = tuple(SyntheticEarth(config.at_rate(hz), seed, device) for hz in config.rates_hz)
 
     @property
     def stations_per_event(self) -> int:
@@ -49,17 +52,34 @@ class SyntheticEarth:
     def batch(self, numbers: Tensor) -> WaveformBatch:
         """Windows as long as the longest record, with P where `config.pre_event_s` has it, and all labels.
 
-        numbers: int64 `(window,)`. See `window_labels` for the labels.
+        numbers: int64 `(window,)`. See `window_labels` for the labels. Windows of a batch have one rate, the
+        first where there are several.
         """
         heard = self._whole(numbers)
         rate_hz, recorded = self.config.sampling_rate_hz, heard.recorded
         return window_batch(heard, recorded.waveform, recorded.component_names, rate_hz, 0.0, self.seed)
 
     def records(self, numbers: Tensor) -> list[Record]:
-        """Records of random lengths with the waveforms of `batch`, all arrivals and metadata."""
+        """Records of random lengths with the waveforms of `batch`, all arrivals and metadata.
+
+        Where there are several sampling rates, each event has one of them.
+        """
+        if len(self.at_rates) > 1:
+            return self._records_at_rates(numbers)
         heard = self._whole(numbers)
         duration_s = self.draw_duration_s(heard.views.station)
         return records_of(heard, duration_s, self.config.sampling_rate_hz, self.seed)
+
+    def _records_at_rates(self, numbers: Tensor) -> list[Record]:
+        events = numbers.div(self.stations_per_event, rounding_mode="floor")
+        draw = WindowRandom(window_keys(events, "event", self.seed)).uniform("record/rate")
+        which = (draw * len(self.at_rates)).long()
+        records: dict[int, Record] = {}
+        for number, earth in enumerate(self.at_rates):
+            rows = (which == number).nonzero().flatten()
+            if len(rows):
+                records |= zip(rows.tolist(), earth.records(numbers[rows]), strict=True)
+        return [records[row] for row in range(len(numbers))]
 
     def _whole(self, numbers: Tensor) -> Heard:
         views = self.views(numbers)

@@ -86,14 +86,15 @@ class SyntheticRecords(Sequence[Record]):
     ) -> WaveformBatch:
         """Windows of records of their own, as `WindowConfig` asks for them; see `loading.endless`.
 
-        Around P they are made no longer than they are, which is what makes them fast.
+        Around P they are made no longer than they are, which is what makes them fast. They are made at one of
+        the Earth's sampling rates and resampled to that of `windows`.
         """
         numbers = NUMBER_BITS - (random.bits("synthetic/number") & (NUMBER_BITS >> 1))
-        views = self.earth.views(numbers)
-        rate_hz = self.earth.config.sampling_rate_hz
+        earth = self._earth_of(random)
+        views, rate_hz = earth.views(numbers), earth.config.sampling_rate_hz
         lead, num_native = native_span(windows.num_samples, rate_hz, windows.sampling_rate_hz)
         p_s = self._first_p_s(views, random.to(self.earth.device), windows)
-        heard = self.earth.hear(views, p_s + lead / rate_hz, num_native)
+        heard = earth.hear(views, p_s + lead / rate_hz, num_native)
         waveform = resample_with_gaps(
             heard.recorded.waveform, rate_hz, windows.sampling_rate_hz, lead, windows.num_samples
         )
@@ -106,6 +107,11 @@ class SyntheticRecords(Sequence[Record]):
             self.earth.seed,
         )
         return _harmonized(batch, heard, windows.harmonization)
+
+    def _earth_of(self, random: WindowRandom) -> SyntheticEarth:
+        """The Earth as one of its sampling rates shows it: the same for a block of windows."""
+        earths = self.earth.at_rates
+        return earths[int(random.shared_uniform("synthetic/rate") * len(earths))]
 
     def _first_p_s(self, views: Views, random: WindowRandom, windows: WindowConfig) -> Tensor:
         """Where P comes after each window's start: see `WindowConfig.arrival_fraction`."""
