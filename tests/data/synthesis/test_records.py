@@ -141,7 +141,7 @@ def test_settings_shape_the_records():
     [
         ({"snr": (0.0, 3.0)}, "snr must be a range"),
         ({"second_event_share": 1.5}, "second_event_share must be between 0 and 1"),
-        ({"sampling_rate_hz": 1.0}, "sampling_rate_hz must be 10 or more"),
+        ({"sampling_rate_hz": 1.0}, "sampling_rate_hz and also_hz must be 10 or more"),
         ({"stations_per_event": (0, 2)}, "stations_per_event must be a range"),
         ({"duration_s": (20.0, 30.0)}, "duration_s must leave 10 s"),
     ],
