@@ -40,7 +40,7 @@ class SyntheticEarth:
         self.config = config
         self.seed = seed
         self.device = torch.device(device)
-        self.at_rates = (self,)
+        self.at_rates: tuple[SyntheticEarth, ...] = (self,)
         if config.also_hz:
             self.at_rates = tuple(SyntheticEarth(config.at_rate(hz), seed, device) for hz in config.rates_hz)
 

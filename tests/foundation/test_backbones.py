@@ -35,10 +35,10 @@ RECURRENT = ("eqt", "sar")
 """Their skips have been through a recurrence, which is not the same in both directions of time."""
 
 LEARNERS = [
-    pytest.param(name, marks=[pytest.mark.slow] if name in ("sar", "seist") else [])
+    pytest.param(name, marks=[] if name in ("encoder", "unet", "seismollm") else [pytest.mark.slow])
     for name in sorted(BACKBONES)
 ]
-"""Those that train for 50 steps in two seconds; with `-m slow`, the others."""
+"""One of each kind trains for 50 steps always; with `-m slow`, the others."""
 
 COARSEST_STRIDE = 256
 """Samples per sample of the lowest level of any backbone, where it is coarser than its tokens."""

@@ -253,6 +253,7 @@ def test_accumulated_micro_batches_equal_one_batch(tmp_path):
 TWO_PROCESSES = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
 
 
+@pytest.mark.slow
 def test_a_parameter_that_no_loss_reaches_stays_as_it_was_in_two_processes_too(tmp_path):
     environment = os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
     done = subprocess.run(
