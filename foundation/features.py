@@ -23,6 +23,7 @@ class FeatureSpec:
     """What a head is told about the features: widths and rates, never the encoder that made them.
 
     token_samples: samples at `rate_hz` of a token, a multiple of 4.
+    components: names of the waveform's components, in its order.
     skip_strides: samples at `rate_hz` per sample of each skip, some of `SKIP_STRIDES` in that order; a
         backbone without dense features has none.
 
@@ -34,6 +35,7 @@ class FeatureSpec:
     skip_channels: tuple[int, ...]
     skip_strides: tuple[int, ...]
     rate_hz: float
+    components: tuple[str, ...]
 
     def __post_init__(self) -> None:
         if self.token_samples < 1 or self.token_samples % SKIP_STRIDES[-1]:

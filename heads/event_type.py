@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -13,7 +12,7 @@ from transformers import initialization as init
 from ..data.batch import WaveformBatch
 from ..data.event_types import EVENT_TYPES
 from ..foundation.features import FeatureSpec, SeismicFeatures
-from ..foundation.processes import mean_over_all
+from .arrival_looks import ArrivalLooks
 from .base import Head
 from .groups import mean_of_groups
 from .spectrum import FLOOR, frame_frequencies_hz, in_bands, token_power
@@ -69,7 +68,7 @@ class EventTypeHead(Head):
         self.token_samples, self.rate_hz = spec.token_samples, spec.rate_hz
         num_frequencies = len(frame_frequencies_hz(spec.rate_hz))
         self.spectrogram = nn.Conv1d(num_frequencies, config.hidden, 5, padding=2)
-        self.arrivals = nn.Linear(spec.dim + config.hidden, 2)
+        self.arrivals = ArrivalLooks(spec.dim + config.hidden, ("p", "s"), ARRIVAL_S)
         seen = replace(spec, dim=spec.dim + config.hidden)
         self.summary = WindowSummary(seen, config.hidden, config.looks, with_gain=False)
         self.hidden = nn.Linear(self.summary.width + len(RATIO_BANDS_HZ), config.hidden)
@@ -87,18 +86,11 @@ class EventTypeHead(Head):
             spectrum = (power + FLOOR).log10().to(dtype).transpose(1, 2)
             tokens = [features["tokens"].to(dtype), F.gelu(self.spectrogram(spectrum)).transpose(1, 2)]
             seen = SeismicFeatures(**{**features, "tokens": torch.cat(tokens, dim=-1)})
-            looks = self._looks(seen).float()
+            looks = self.arrivals(seen["tokens"], seen["token_observed"])
             ratios = self._ratios(power, looks).to(dtype)
             summary = torch.cat([self.summary(seen), ratios], dim=1)
             logits = self.answer(F.gelu(self.hidden(summary))).float()
         return {"logits": logits, "looks": looks}
-
-    def _looks(self, seen: SeismicFeatures) -> Tensor:
-        """Log attention `(window, token, look)` for P and S, over the observed tokens."""
-        observed = seen["token_observed"]
-        visible = observed | ~observed.any(dim=1, keepdim=True)
-        score = self.arrivals(seen["tokens"]) / math.sqrt(self.config.hidden)
-        return score.masked_fill(~visible[..., None], -1e4).log_softmax(dim=1)
 
     def _ratios(self, power: Tensor, looks: Tensor) -> Tensor:
         """log₁₀ of P over S amplitude `(window, band)`."""
@@ -120,7 +112,8 @@ class EventTypeHead(Head):
         entropy = F.cross_entropy(logits, target.clamp(min=0), reduction="none")
         loss = mean_of_groups(entropy, target == classes)
         if self.config.arrival_weight > 0:
-            loss = loss + self.config.arrival_weight * self._misplaced(output["looks"], batch, features)
+            misplaced = self.arrivals.misplaced(output["looks"], batch, features, target >= 0)
+            loss = loss + self.config.arrival_weight * misplaced
         return loss, {"loss": loss.detach(), "labelled_share": (target >= 0).float().mean()}
 
     def _target(self, batch: WaveformBatch) -> Tensor:
@@ -129,15 +122,3 @@ class EventTypeHead(Head):
         lookup = torch.tensor([*places, -1], device=batch.device)
         unknown = batch.waveform.new_full((len(batch),), -1, dtype=torch.int64)
         return lookup[batch.labels.get("event_type", unknown).long()]
-
-    def _misplaced(self, looks: Tensor, batch: WaveformBatch, features: SeismicFeatures) -> Tensor:
-        """−log of the attention that rests on `ARRIVAL_S` behind the labelled P and S, mean over windows."""
-        time_s, known = features["token_time_s"], (self._target(batch) >= 0)[:, None]
-        nothing = batch.waveform.new_full((len(batch), 1), torch.nan)
-        arrivals_s = [batch.labels.get(f"{phase}_arrival_s", nothing) for phase in ("p", "s")]
-        since_s = [time_s[:, :, None] - arrival_s[:, None] for arrival_s in arrivals_s]
-        behind = [((since >= 0) & (since < ARRIVAL_S)).any(dim=-1) for since in since_s]
-        inside = torch.stack(behind, dim=-1) & features["token_observed"][..., None]
-        on_arrival = torch.where(inside, looks, -1e4).logsumexp(dim=1)
-        counts = inside.any(dim=1) & known
-        return mean_over_all(torch.where(counts, -on_arrival, 0.0).sum(), counts.sum())

@@ -13,14 +13,14 @@ FLOOR = 1e-6
 """Power below which a frame says nothing, of windows that are scaled to a variance of 1."""
 
 
-def frame_samples(rate_hz: float) -> int:
-    """Samples of a frame: the power of two next to `FRAME_S`."""
-    return 2 ** round(math.log2(FRAME_S * rate_hz))
+def frame_samples(rate_hz: float, frame_s: float = FRAME_S) -> int:
+    """Samples of a frame: the power of two next to its seconds."""
+    return 2 ** round(math.log2(frame_s * rate_hz))
 
 
-def frame_frequencies_hz(rate_hz: float) -> Tensor:
-    """The frequencies `(frequency,)` of `token_power`."""
-    return torch.fft.rfftfreq(frame_samples(rate_hz), 1.0 / rate_hz)
+def frame_frequencies_hz(rate_hz: float, frame_s: float = FRAME_S) -> Tensor:
+    """The frequencies `(frequency,)` of a frame's spectrum."""
+    return torch.fft.rfftfreq(frame_samples(rate_hz, frame_s), 1.0 / rate_hz)
 
 
 def token_power(waveform: Tensor, token_samples: int, rate_hz: float) -> Tensor:

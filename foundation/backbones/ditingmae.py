@@ -108,6 +108,7 @@ class DiTingMAEModel(TokenBackbone):
             skip_channels=(len(self.contract.components),),
             skip_strides=(1,),
             rate_hz=self.contract.model_rate_hz,
+            components=self.contract.components,
         )
 
     def embed(self, grid: TokenGrid) -> tuple[Tensor, tuple[Tensor, ...]]:

@@ -172,6 +172,7 @@ class PrimeModel(TokenBackbone):
             skip_channels=tuple(self.config.channels[: len(SKIP_STRIDES)]),
             skip_strides=SKIP_STRIDES,
             rate_hz=self.contract.model_rate_hz,
+            components=self.contract.components,
         )
 
     def embed(self, grid: TokenGrid) -> tuple[Tensor, tuple[Tensor, ...]]:

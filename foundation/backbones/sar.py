@@ -121,6 +121,7 @@ class SARModel(Backbone):
             skip_channels=(),
             skip_strides=(),
             rate_hz=self.contract.model_rate_hz,
+            components=self.contract.components,
         )
 
     def frames(self, grid: TokenGrid) -> Tensor:

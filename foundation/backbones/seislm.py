@@ -190,6 +190,7 @@ class SeisLMModel(TokenBackbone):
             skip_channels=(len(self.contract.components),),
             skip_strides=(1,),
             rate_hz=self.contract.model_rate_hz,
+            components=self.contract.components,
         )
 
     def embed(self, grid: TokenGrid) -> tuple[Tensor, tuple[Tensor, ...]]:

@@ -102,6 +102,7 @@ class SeismicModel(TokenBackbone):
             skip_channels=tuple(self.config.stem_channels),
             skip_strides=STRIDES,
             rate_hz=self.contract.model_rate_hz,
+            components=self.contract.components,
         )
 
     def embed(self, grid: TokenGrid) -> tuple[Tensor, tuple[Tensor, ...]]:

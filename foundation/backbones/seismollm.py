@@ -206,6 +206,7 @@ class SeisMoLLMModel(TokenBackbone):
             skip_channels=(half, quarter) if self.config.skips else (),
             skip_strides=(2, 4) if self.config.skips else (),
             rate_hz=self.contract.model_rate_hz,
+            components=self.contract.components,
         )
 
     def frozen_parameters(self) -> Iterator[nn.Parameter]:

@@ -226,6 +226,7 @@ class SeisTModel(Backbone):
             skip_channels=(up_channels(self.config)[-1],),
             skip_strides=(1,),
             rate_hz=self.contract.model_rate_hz,
+            components=self.contract.components,
         )
 
     def read(self, grid: TokenGrid, hidden: Tensor | None = None) -> tuple[Tensor, tuple[Tensor, ...]]:

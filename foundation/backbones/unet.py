@@ -182,6 +182,7 @@ class UNetModel(Backbone):
             skip_channels=channels[: len(strides)],
             skip_strides=strides,
             rate_hz=self.contract.model_rate_hz,
+            components=self.contract.components,
         )
 
     def read(self, grid: TokenGrid, hidden: Tensor | None = None) -> tuple[Tensor, tuple[Tensor, ...]]:

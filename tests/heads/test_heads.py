@@ -11,7 +11,14 @@ from seisfm.heads.time_axis import TimeGrid
 from torch import nn
 
 NAN = float("nan")
-SPEC = FeatureSpec(dim=32, token_samples=16, skip_channels=(4, 8, 8), skip_strides=(1, 2, 4), rate_hz=100.0)
+SPEC = FeatureSpec(
+    dim=32,
+    token_samples=16,
+    skip_channels=(4, 8, 8),
+    skip_strides=(1, 2, 4),
+    rate_hz=100.0,
+    components=("Z", "N", "E"),
+)
 
 
 @pytest.fixture(params=sorted(HEADS))

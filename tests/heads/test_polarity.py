@@ -88,7 +88,9 @@ def test_a_pick_is_answered_at_its_own_sample():
 
 
 def test_without_jitter_the_p_itself_is_asked(batch_of, labels_of):
-    spec = FeatureSpec(dim=8, token_samples=16, skip_channels=(), skip_strides=(), rate_hz=100.0)
+    spec = FeatureSpec(
+        dim=8, token_samples=16, skip_channels=(), skip_strides=(), rate_hz=100.0, components=("Z", "N", "E")
+    )
     head = make_head("polarity", {"jitter_s": 0.0}, spec)
     labels = labels_of([4.0], [6.0]) | {"polarity": torch.tensor([[1]])}
     logits = torch.zeros(1, 3, 1200)

@@ -1,6 +1,7 @@
 """One answer a window: densities are proper, angles wrap, and what must not matter does not."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ from scipy import stats
 from seisfm.foundation.features import FeatureSpec, SeismicFeatures
 from seisfm.heads.back_azimuth import von_mises_nll
 from seisfm.heads.groups import mean_of_groups
+from seisfm.heads.polarization import token_polarization
 from seisfm.heads.registry import HEADS, make_head
 from seisfm.heads.regression import gaussian_nll
 from seisfm.heads.spectrum import in_bands, token_power
@@ -15,7 +17,9 @@ from seisfm.heads.window_summary import WindowSummary
 from torch.nn import functional as F
 
 WINDOW_HEADS = ("magnitude", "distance", "depth", "back_azimuth", "event_type")
-BARE = FeatureSpec(dim=8, token_samples=16, skip_channels=(), skip_strides=(), rate_hz=100.0)
+BARE = FeatureSpec(
+    dim=8, token_samples=16, skip_channels=(), skip_strides=(), rate_hz=100.0, components=("Z", "N", "E")
+)
 
 
 def features_of(num_windows=4, num_tokens=40, seed=0, **changes) -> SeismicFeatures:
@@ -163,8 +167,9 @@ def test_directions_are_clockwise_from_north(vector, degrees):
 def test_concentrations_are_bounded():
     head = head_of("back_azimuth", max_kappa=50.0)
     with torch.no_grad():
-        head.answer.bias.fill_(1e6)
-    assert head.predict(head(features_of()), None)["back_azimuth_kappa"].max() <= 50.0
+        head.belief.bias.fill_(1e6)
+    kappa = head.predict(head(features_of()), None)["back_azimuth_kappa"]
+    assert kappa.min() > 40.0 and kappa.max() <= 50.0
 
 
 def test_distances_are_medians_of_a_logarithm(batch_of):
@@ -239,5 +244,56 @@ def test_the_looks_are_drawn_to_the_arrivals(batch_of, labels_of):
     looks = torch.full((1, 40, 2), -50.0)
     looks[0, 8, 0] = looks[0, 27, 1] = 0.0
     features = features_of(1)
-    assert float(head._misplaced(looks, batch_of(1, labels=labels), features)) == pytest.approx(0.0, abs=1e-4)
-    assert float(head._misplaced(looks.flip(-1), batch_of(1, labels=labels), features)) > 10.0
+    batch, counts = batch_of(1, labels=labels), torch.tensor([True])
+    right, wrong = (
+        float(head.arrivals.misplaced(each, batch, features, counts)) for each in (looks, looks.flip(-1))
+    )
+    assert right == pytest.approx(0.0, abs=1e-4)
+    assert wrong > 10.0
+
+
+def p_waves(back_azimuth_deg, num_samples=640, seed=0):
+    """Rectilinear noise along rays that come from these directions, 30° from the vertical."""
+    generator = torch.Generator().manual_seed(seed)
+    motion = torch.randn(1, num_samples, generator=generator).expand(len(back_azimuth_deg), -1)
+    angle = torch.deg2rad(torch.tensor(back_azimuth_deg))[:, None]
+    return torch.stack((motion, -0.577 * angle.cos() * motion, -0.577 * angle.sin() * motion), dim=1)
+
+
+def test_motion_along_a_ray_points_to_its_source():
+    toward, _ = token_polarization(p_waves([10.0, 100.0, 250.0]), ("Z", "N", "E"), 16, 100.0)
+    angle = torch.rad2deg(torch.atan2(toward[..., 1], toward[..., 0])).remainder(360.0)
+    expected = torch.tensor([10.0, 100.0, 250.0])[:, None, None].expand_as(angle)
+    torch.testing.assert_close(angle, expected, atol=1e-2, rtol=0)
+    assert bool((toward.square().sum(dim=-1).sqrt() > 0.4).all())
+
+
+def test_what_has_no_direction_does_not_turn_with_the_horizontals():
+    _, plain = token_polarization(p_waves([10.0, 200.0]), ("Z", "N", "E"), 16, 100.0)
+    torch.testing.assert_close(plain[0], plain[1], atol=1e-4, rtol=1e-4)
+
+
+def test_the_answered_direction_turns_with_the_ground():
+    head = head_of("back_azimuth")
+    azimuths = [0.0, 35.0, 170.0, 300.0]
+    features = features_of(4, waveform=p_waves(azimuths))
+    features.tokens = features.tokens[:1].expand(4, -1, -1)
+    answer = head.predict(head(features), None)
+    turned = (answer["back_azimuth_deg"] - answer["back_azimuth_deg"][0]).remainder(360.0)
+    torch.testing.assert_close(turned, torch.tensor(azimuths), atol=0.05, rtol=0)
+
+
+def test_the_order_of_the_components_is_told_by_their_names():
+    waveform = p_waves([75.0])
+    swapped, _ = token_polarization(waveform[:, [2, 0, 1]], ("E", "Z", "N"), 16, 100.0)
+    assert torch.equal(swapped, token_polarization(waveform, ("Z", "N", "E"), 16, 100.0)[0])
+
+
+def test_a_direction_needs_both_horizontals():
+    with pytest.raises(ValueError, match="a back azimuth needs the components Z, N and E, found"):
+        make_head("back_azimuth", {}, replace(BARE, components=("Z",)))
+    one = p_waves([75.0])
+    one[:, 1:] = 0.0
+    head = head_of("back_azimuth")
+    answer = head.predict(head(features_of(1, waveform=one)), None)
+    assert float(answer["back_azimuth_kappa"].detach()) < 1e-5
