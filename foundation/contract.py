@@ -34,11 +34,14 @@ class Normalization:
         horizontals survive) or component (each by itself; for comparison with published models).
     statistic: std or peak of the observed samples.
     epsilon: a component whose statistic is not above this, in input units, is dead and counts as missing.
+    gain_back: the network is told what was divided out. Without it nothing of an amplitude is left; for
+        comparison with published models.
     """
 
     scope: str = "station"
     statistic: str = "std"
     epsilon: float = 1e-20
+    gain_back: bool = True
 
     def __post_init__(self) -> None:
         if self.scope not in ("station", "component"):
@@ -63,7 +66,7 @@ class PreparedInput:
     waveform: float32 `(window, component, sample)` at the model's rate, normalized, 0 where not observed.
     observed: bool, likewise.
     log_gain: float32 `(window,)`, log10 of the scale that was divided out, in input units; 0 where nothing
-        was observed. With component scope, the mean over the live components.
+        was observed, and without `gain_back`. With component scope, the mean over the live components.
     unit_index: int64 `(window,)`, position in `UNITS`.
     scale: float32 `(window, component, 1)`, what the waveform was divided by.
     num_samples: samples at the model's rate before padding to whole tokens.
@@ -173,13 +176,13 @@ class InputContract:
         observed = _where(observed, alive)
         if self.normalization.scope == "station":
             amplitude = self._station_amplitude(amplitude, count * alive)
-        any_alive = alive.any(dim=1).squeeze(-1)
+        is_told = alive.any(dim=1).squeeze(-1) & self.normalization.gain_back
         scale = torch.where(amplitude > self.normalization.epsilon, amplitude, 1.0)
         log_scale = torch.where(alive, scale.log10(), 0.0).sum(dim=1) / alive.sum(dim=1).clamp(min=1)
         return PreparedInput(
             waveform=waveform.div_(torch.where(alive, scale, torch.inf)),
             observed=observed,
-            log_gain=torch.where(any_alive, log_scale.squeeze(-1), 0.0),
+            log_gain=torch.where(is_told, log_scale.squeeze(-1), 0.0),
             unit_index=torch.tensor([UNITS.index(unit) for unit in batch.unit], device=batch.device),
             scale=scale.expand(-1, len(self.components), -1),
             num_samples=waveform.shape[-1],

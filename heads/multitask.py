@@ -57,10 +57,17 @@ class MultiTaskObjective(nn.Module):
     What is learned of the weights and of physics belongs to the training: it is in its checkpoints and not
     in the saved model. In evaluation mode the loss is the heads' own, with fixed weights, so that scores of
     one run can be compared.
+
+    Raises ValueError for a law of amplitudes in a model that is not told them.
     """
 
     def __init__(self, model: SeismicTaskModel, config: MultiTaskConfig) -> None:
         super().__init__()
+        if config.physics.attenuation and not model.contract.normalization.gain_back:
+            raise ValueError(
+                "physics: attenuation needs amplitudes, and the contract's normalization has gain_back "
+                "false: leave one of them out"
+            )
         self.model = model
         names = tuple(model.heads)
         self.weights = UncertaintyWeights(len(names)) if config.weighting == "uncertainty" else None

@@ -71,6 +71,18 @@ def test_station_scope_keeps_amplitude_ratios_and_the_log_gain():
     assert torch.allclose(std, torch.ones_like(std), rtol=1e-2)
 
 
+@pytest.mark.parametrize("scope", ["station", "component"])
+def test_without_the_gain_back_nothing_tells_how_loud_a_window_was(scope):
+    batch = make_batch()
+    contract = InputContract(normalization=Normalization(scope=scope, gain_back=False))
+    quiet = contract.prepare(batch)
+    loud = contract.prepare(batch.replace(waveform=batch.waveform * 64.0))
+    assert torch.equal(loud.log_gain, torch.zeros(3)) and torch.equal(quiet.log_gain, loud.log_gain)
+    assert torch.allclose(loud.waveform, quiet.waveform, atol=1e-5)
+    told = InputContract(normalization=Normalization(scope=scope)).prepare(batch)
+    assert torch.equal(told.waveform, quiet.waveform) and bool((told.log_gain != 0).all())
+
+
 def test_scaling_by_a_power_of_two_changes_no_bit_of_the_waveform():
     batch = make_batch()
     prepared = InputContract().prepare(batch)

@@ -8,8 +8,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from seisfm.foundation.backbones.registry import backbone_config
+from seisfm.foundation.contract import InputContract, Normalization
 from seisfm.heads.multitask import MultiTaskConfig, MultiTaskObjective, UncertaintyWeights
+from seisfm.heads.physics import PhysicsConfig
 from seisfm.heads.registry import HEADS
+from seisfm.heads.task_model import SeismicTaskConfig, SeismicTaskModel
 
 SCRIPT = Path(__file__).with_name("two_ranks_run.py")
 LAUNCHER = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
@@ -52,6 +56,14 @@ def test_an_unknown_weighting_is_an_error():
         ValueError, match=r"weighting must be one of \('fixed', 'uncertainty'\), found 'learned'"
     ):
         MultiTaskConfig(weighting="learned")
+
+
+def test_a_law_of_amplitudes_needs_them():
+    normalization = Normalization(gain_back=False)
+    encoder = backbone_config("unet", "tiny", InputContract(normalization=normalization), {})
+    model = SeismicTaskModel(SeismicTaskConfig(encoder=encoder, heads={"magnitude": {}}))
+    with pytest.raises(ValueError, match=r"attenuation needs amplitudes, .* gain_back false"):
+        MultiTaskObjective(model, MultiTaskConfig(physics=PhysicsConfig(attenuation=0.1)))
 
 
 @pytest.mark.parametrize("weighting", ["fixed", "uncertainty"])
