@@ -63,6 +63,27 @@ class SourceRow:
     reasons: Mapping[str, int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, kw_only=True)
+class SourceAnswers:
+    """What a predictor says of all windows: its answers, and by jitter those with P moved by so much."""
+
+    predictor: str
+    plain: Mapping[str, np.ndarray]
+    moved: Mapping[float, Mapping[str, np.ndarray]]
+
+
+def answer_windows(
+    predictor: SourcePredictor, windows: SourceWindows, jitters_s: Sequence[float]
+) -> SourceAnswers:
+    """A predictor's answers, asked again with P moved where it tells polarity."""
+    plain = predict_windows(predictor, windows)
+    asked = jitters_s if "polarity_probability" in plain else ()
+    moved = {
+        jitter_s: predict_windows(predictor, windows, jitter_s) if jitter_s else plain for jitter_s in asked
+    }
+    return SourceAnswers(predictor=predictor.name, plain=plain, moved=moved)
+
+
 def score_sources(
     predictors: Sequence[SourcePredictor],
     windows: SourceWindows,
@@ -74,22 +95,43 @@ def score_sources(
     Labels that no window has are left out.
     """
     settings = config or SourceScoreConfig()
-    said = predict_windows(dummy, windows)
-    rows = []
-    for predictor in [*predictors, dummy]:
-        answers = said if predictor is dummy else predict_windows(predictor, windows)
+    said = answer_windows(dummy, windows, settings.jitters_s)
+    answers = [answer_windows(predictor, windows, settings.jitters_s) for predictor in predictors]
+    return [row for one in (*answers, said) for row in score_answers(one, said, windows, settings)]
+
+
+def score_answers(
+    answers: SourceAnswers,
+    said_by_dummy: SourceAnswers,
+    windows: SourceWindows,
+    config: SourceScoreConfig,
+    where: Mapping[str, np.ndarray] | None = None,
+) -> list[SourceRow]:
+    """The scores of one predictor's answers for each label that they tell and some window has.
+
+    where: by label, bool `(window,)`: the windows that count, such as those which another one answered; all
+    of them for a label that is not named.
+    """
+    chosen, said, rows = where or {}, said_by_dummy.plain, []
+    for label in QUANTITIES:
+        truth = _counted(windows.truth(label), chosen.get(label), np.nan)
+        if label in answers.plain and np.isfinite(truth).any():
+            rows.append(_regression_row(answers, label, truth, said, windows, config))
+    for label in CLASSES:
+        truth = _counted(windows.truth(label), chosen.get(label), -1)
+        if f"{label}_probability" not in answers.plain or not (truth >= 0).any():
+            continue
+        versions = answers.moved if label == "polarity" else {0.0: answers.plain}
         rows += [
-            _regression_row(predictor.name, label, answers, said, windows, settings)
-            for label in QUANTITIES
-            if label in answers and np.isfinite(windows.truth(label)).any()
+            _class_row(answers.predictor, label, version, truth, said, windows, config, jitter_s)
+            for jitter_s, version in versions.items()
         ]
-        if "event_type_probability" in answers and (windows.truth("event_type") >= 0).any():
-            rows.append(_class_row(predictor.name, "event_type", answers, said, windows, settings))
-        if "polarity_probability" in answers and (windows.truth("polarity") >= 0).any():
-            for jitter_s in settings.jitters_s:
-                moved = predict_windows(predictor, windows, jitter_s)
-                rows.append(_class_row(predictor.name, "polarity", moved, said, windows, settings, jitter_s))
     return rows
+
+
+def _counted(truth: np.ndarray, where: np.ndarray | None, unknown: float) -> np.ndarray:
+    """A truth that is unknown where a window does not count."""
+    return truth if where is None else np.where(where, truth, unknown).astype(truth.dtype)
 
 
 def predict_windows(
@@ -119,19 +161,20 @@ def _jittered(batch: WaveformBatch, jitter_s: float) -> WaveformBatch:
 
 
 def _regression_row(
-    name: str,
+    said: SourceAnswers,
     label: str,
-    answers: Mapping[str, np.ndarray],
+    truth: np.ndarray,
     said_by_dummy: Mapping[str, np.ndarray],
     windows: SourceWindows,
     config: SourceScoreConfig,
 ) -> SourceRow:
-    quantity, truth, predicted = QUANTITIES[label], windows.truth(label), answers[label]
+    quantity, answers = QUANTITIES[label], said.plain
+    predicted = answers[label]
     answered = np.isfinite(predicted) & np.isfinite(truth)
 
-    def scores(said: np.ndarray) -> dict[str, Score]:
+    def scores(values: np.ndarray) -> dict[str, Score]:
         return regression_scores(
-            np.where(answered, said, np.nan),
+            np.where(answered, values, np.nan),
             truth,
             windows.event,
             seed=config.seed,
@@ -142,7 +185,7 @@ def _regression_row(
 
     error = quantity.error(predicted, truth)
     return SourceRow(
-        predictor=name,
+        predictor=said.predictor,
         label=label,
         labelled=int(np.isfinite(truth).sum()),
         answered=int(answered.sum()),
@@ -158,12 +201,13 @@ def _class_row(
     name: str,
     label: str,
     answers: Mapping[str, np.ndarray],
+    truth: np.ndarray,
     said_by_dummy: Mapping[str, np.ndarray],
     windows: SourceWindows,
     config: SourceScoreConfig,
-    jitter_s: float = 0.0,
+    jitter_s: float,
 ) -> SourceRow:
-    truth, probability = windows.truth(label), answers[f"{label}_probability"]
+    probability = answers[f"{label}_probability"]
     answered = np.isfinite(probability).all(axis=1) & (truth >= 0)
     known = np.where(answered, truth, -1)
 

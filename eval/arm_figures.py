@@ -1,0 +1,131 @@
+"""Arms of a study side by side: a table with what they reach, and a figure with a panel a head."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from .figures import BLUE, GREY, ORANGE, new_figure
+from .head_scores import ALL, REFERENCE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure:
+    """The score that stands for a head, in a table's column and a figure's panel.
+
+    larger: whether more is better. reference: the predictor that is drawn as a line. where: the windows that
+    are scored; for `REFERENCE` those that the reference answered.
+    """
+
+    head: str
+    label: str
+    metric: str
+    title: str
+    larger: bool
+    reference: str | None = None
+    where: str = ALL
+    jitter_s: float = 0.0
+
+    def rows(self, table: pd.DataFrame) -> pd.DataFrame:
+        """The lines of a table with this score."""
+        named = (table["head"] == self.head) & (table.label == self.label) & (table.metric == self.metric)
+        return table[named & (table["where"] == self.where) & np.isclose(table.jitter_s, self.jitter_s)]
+
+
+MEASURES: tuple[Measure, ...] = (
+    Measure(head="picking", label="P", metric="f1@0.2s", title="P, F1 at 0.2 s", larger=True,
+            reference="STA/LTA + AIC"),
+    Measure(head="picking", label="S", metric="f1@0.2s", title="S, F1 at 0.2 s", larger=True,
+            reference="STA/LTA + AIC"),
+    Measure(head="detection", label="detection", metric="f1", title="detection, F1", larger=True),
+    Measure(head="polarity", label="polarity", metric="accuracy", title="polarity, accuracy", larger=True,
+            reference="first motion", where=REFERENCE),
+    Measure(head="event_type", label="event_type", metric="balanced_accuracy", larger=True,
+            title="event type, balanced accuracy", reference="P/S ratio, 4 bands; AR picks"),
+    Measure(head="magnitude", label="magnitude", metric="mae", title="magnitude, MAE", larger=False,
+            reference="ML, fitted; AR picks, S − P distance"),
+    Measure(head="distance", label="distance_km", metric="mae", title="distance, MAE (km)", larger=False,
+            reference="S − P; AR picks"),
+    Measure(head="back_azimuth", label="back_azimuth_deg", metric="mae", larger=False,
+            title="back azimuth, MAE (°)", reference="P polarization; AR picks"),
+    Measure(head="depth", label="depth_km", metric="mae", title="depth, MAE (km)", larger=False),
+)  # fmt: skip
+
+
+def over_seeds(rows: pd.DataFrame) -> pd.DataFrame:
+    """By arm: means over seeds of `value`, `low` and `high`, the number of `seeds`, and their `spread`."""
+    groups = rows.groupby("predictor", sort=False)
+    columns = groups[["value", "low", "high", "dummy"]].mean()
+    spread = groups["value"].max() - groups["value"].min()
+    return columns.assign(seeds=groups.size(), spread=spread)
+
+
+def arm_table(table: pd.DataFrame, arms: Sequence[str], measures: Sequence[Measure] = MEASURES) -> list[str]:
+    """The lines of a Markdown table: an arm a row, a head a column, references and dummy below.
+
+    A cell is a mean over seeds with its interval over events (the mean of the seeds' ends).
+    """
+    columns = {measure: over_seeds(measure.rows(table)) for measure in measures}
+    others = [name for name in table.predictor.unique() if name not in arms]
+    names = [name for name in arms if name in set(table.predictor)] + others
+    titles = [measure.title + (" \\*" if measure.where == REFERENCE else "") for measure in measures]
+    return [
+        "| arm | " + " | ".join(titles) + " |",
+        "| --- |" + " --- |" * len(titles),
+        *(
+            f"| {name} | " + " | ".join(_cell(columns[measure], name) for measure in measures) + " |"
+            for name in names
+            if any(name in column.index for column in columns.values())
+        ),
+    ]
+
+
+def _cell(column: pd.DataFrame, name: str) -> str:
+    if name not in column.index:
+        return ""
+    found = column.loc[name]
+    digits = 1 if abs(found.value) >= 10 else 2
+    told = f"{found.value:.{digits}f}"
+    return f"{told} ({found.low:.{digits}f}–{found.high:.{digits}f})" if np.isfinite(found.low) else told
+
+
+def arm_figure(
+    table: pd.DataFrame, arms: Sequence[str], measures: Sequence[Measure] = MEASURES, columns: int = 3
+) -> Figure:
+    """A panel a head: its arms as points with intervals over events, the reference and the dummy as lines."""
+    shown = {m: over_seeds(m.rows(table)) for m in measures}
+    kept = [m for m in measures if any(name in shown[m].index for name in arms)]
+    longest = max(sum(name in shown[m].index for name in arms) for m in kept)
+    rows = -(-len(kept) // columns)
+    figure, axes = new_figure(rows * (1.0 + 0.2 * longest), rows=rows, columns=columns)
+    figure.set_figwidth(4.2 * columns)
+    for panel, measure in zip(axes, kept, strict=False):
+        _panel(panel, shown[measure], [name for name in arms if name in shown[measure].index], measure)
+    for panel in axes[len(kept) :]:
+        panel.set_axis_off()
+    handles: Mapping[str, object] = {
+        label: handle
+        for panel in axes[: len(kept)]
+        for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=2, frameon=False)
+    return figure
+
+
+def _panel(axes: Axes, scores: pd.DataFrame, arms: Sequence[str], measure: Measure) -> None:
+    found = scores.loc[list(arms)]
+    ends = np.nan_to_num([found.value - found.low, found.high - found.value]).clip(min=0.0)
+    places = np.arange(len(arms))[::-1]
+    axes.errorbar(found.value, places, xerr=ends, fmt="o", ms=4, color=BLUE, lw=1.2)
+    axes.set_yticks(places, arms, fontsize=8)
+    if measure.reference in scores.index:
+        axes.axvline(scores.loc[measure.reference].value, color=ORANGE, lw=1.2, label="reference")
+    if np.isfinite(found.dummy).any():
+        axes.axvline(found.dummy.mean(), color=GREY, lw=1.2, ls=(0, (2, 2)), label="dummy")
+    axes.set_title(f"{measure.title} {'→' if measure.larger else '←'}", loc="left", fontsize=10)
+    axes.grid(axis="x", alpha=0.25)

@@ -1,0 +1,246 @@
+"""What each head reaches beside its classical reference: in one model or eight, by scaling, physics, training.
+
+    python examples/heads_study.py study/heads.yaml
+    python examples/heads_study.py study/heads.yaml windows=25600 seeds=[0,1,2] output_dir=runs/mine
+    python examples/heads_study.py study/heads.yaml --arms multi "only magnitude"
+
+Everything is synthetic (see docs/studies/heads.md). A stopped study goes on where it was; arms that are
+trained are not trained again, those that are scored not scored again; two processes may share one by arms or
+seeds.
+Writes a folder an arm and seed, a file of scores each, `scores.csv`, `table.md` and `scores.png`.
+"""
+
+import argparse
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from seisfm.configs.loader import build_config, load_config, save_config
+from seisfm.eval.arm_figures import arm_figure, arm_table
+from seisfm.eval.head_scores import HeadScoresConfig, HeldOutWindows
+from seisfm.eval.report import write_atomically
+from seisfm.finetune.run import FinetuneConfig, finetune
+from seisfm.heads.task_model import load_model
+from seisfm.pretrain.run import PretrainConfig, pretrain
+
+SHARED = ("train", "noise", "backbone", "size", "architecture", "contract", "windows", "augmentation")
+"""What a pretraining takes over from the fine-tuning; `train` becomes its `sources`."""
+
+OWN = ("output_dir", "seed", "valid", "base", "revision")
+"""What the study itself decides."""
+
+PRETRAINING_SEED = 1000
+"""Added to the seed of an arm, so that its pretraining sees other windows."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arm:
+    """One training of the study.
+
+    name: in tables, and of its folder. overrides: changes of the run, as on a command line. heads: those of
+    the run's that the arm has; all of them where none is named. share: of the study's windows. pretrained:
+    the encoder comes from a pretraining on as many windows without labels.
+    """
+
+    name: str
+    overrides: tuple[str, ...] = ()
+    heads: tuple[str, ...] = ()
+    share: float = 1.0
+    pretrained: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.share <= 1.0:
+            raise ValueError(f"share must lie above 0 and be at most 1, found {self.share}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyConfig:
+    """All of a study.
+
+    run: what all arms have in common, as in a `FinetuneConfig`. pretraining: the rest of a `PretrainConfig`,
+    for arms with `pretrained`. windows: how many an arm learns from. scores: the held-out events.
+    """
+
+    output_dir: str
+    arms: tuple[Arm, ...]
+    run: dict[str, Any]
+    pretraining: dict[str, Any] = field(default_factory=dict)
+    windows: int = 12800
+    seeds: tuple[int, ...] = (0,)
+    scores: HeadScoresConfig = field(default_factory=HeadScoresConfig)
+
+    def __post_init__(self) -> None:
+        names = [arm.name for arm in self.arms]
+        if len({_plain(name) for name in names}) < len(names):
+            raise ValueError(f"each arm needs a name of its own, found {names}")
+        if overrides := [name for name in names if "=" in name]:
+            raise ValueError(f"the name of an arm must not look like an override, found {overrides}")
+        if decided := sorted({*OWN} & {*self.run}):
+            raise ValueError(f"run must leave {decided} to the study")
+        heads = self.run.get("heads", {})
+        if unknown := sorted({head for arm in self.arms for head in arm.heads} - set(heads)):
+            raise ValueError(f"arms name the heads {unknown}, the run has {sorted(heads)}")
+
+
+def run_of_arm(study: StudyConfig, arm: Arm, seed: int) -> FinetuneConfig:
+    """The run that trains an arm: a tenth of it is warm-up, and it is validated five times."""
+    heads = {name: study.run["heads"][name] for name in arm.heads or study.run["heads"]}
+    settings = study.run | {"heads": heads, "seed": seed, "output_dir": str(folder_of(study, arm, seed))}
+    if arm.pretrained:
+        settings["base"] = str(pretrained_folder(study, seed))
+    run = build_config(FinetuneConfig, settings, arm.overrides, source=f"arm {arm.name}")
+    steps = _steps(round(study.windows * arm.share), run.training.batch_size)
+    return build_config(
+        FinetuneConfig, settings, [*arm.overrides, *_lengths(steps)], source=f"arm {arm.name}"
+    )
+
+
+def pretraining_of(study: StudyConfig, seed: int) -> PretrainConfig:
+    """The pretraining of an encoder on as many windows as an arm learns from."""
+    shared = {name: study.run[name] for name in SHARED if name in study.run}
+    training = study.run.get("training", {}) | study.pretraining.get("training", {})
+    settings = shared | study.pretraining | {"training": training, "sources": shared["train"]}
+    del settings["train"]
+    settings |= {"seed": PRETRAINING_SEED + seed, "output_dir": str(pretrained_folder(study, seed))}
+    run = build_config(PretrainConfig, settings, source="pretraining")
+    steps = _steps(study.windows, run.training.batch_size)
+    return build_config(PretrainConfig, settings, _lengths(steps), source="pretraining")
+
+
+def _steps(windows: int, batch_size: int) -> int:
+    return -(-windows // batch_size)
+
+
+def _lengths(steps: int) -> list[str]:
+    return [
+        f"training.max_steps={steps}",
+        f"training.warmup_steps={steps // 10}",
+        f"training.checkpoint_every={-(-steps // 5)}",
+    ]
+
+
+def _plain(name: str) -> str:
+    return "".join(sign if sign.isalnum() else "-" for sign in name)
+
+
+def folder_of(study: StudyConfig, arm: Arm, seed: int) -> Path:
+    return Path(study.output_dir) / f"{_plain(arm.name)}-seed-{seed}"
+
+
+def pretrained_folder(study: StudyConfig, seed: int) -> Path:
+    return Path(study.output_dir) / f"encoder-seed-{seed}"
+
+
+def train_arm(study: StudyConfig, arm: Arm, seed: int) -> None:
+    """Train an arm, and its encoder first, as far as they are not there.
+
+    Raises ValueError where the folder holds an arm of other settings.
+    """
+    if arm.pretrained:
+        _once(pretraining_of(study, seed), PretrainConfig, pretrain)
+    _once(run_of_arm(study, arm, seed), FinetuneConfig, finetune)
+
+
+def _once(run: Any, config_class: type, train: Any) -> None:
+    papers = Path(run.output_dir) / "training.yaml"
+    if not papers.exists():
+        train(run)
+    elif load_config(config_class, papers) != run:
+        raise ValueError(f"{papers} tells of other settings than the study's: give it another output_dir")
+
+
+class Scores:
+    """The files of scores of a study, and the windows that they are made of as soon as one is missing."""
+
+    def __init__(self, study: StudyConfig) -> None:
+        self.study = study
+        self.folder = Path(study.output_dir) / "scores"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        rules = self.folder / "held_out.yaml"
+        if not rules.exists():
+            save_config(study.scores, rules)
+        elif load_config(HeadScoresConfig, rules) != study.scores:
+            raise ValueError(
+                f"{rules} tells of other held-out windows than the study's: give it another output_dir"
+            )
+
+    @cached_property
+    def windows(self) -> HeldOutWindows:
+        return HeldOutWindows(self.study.scores)
+
+    def score_references(self) -> None:
+        self._write("references", lambda: self.windows.score_references().assign(seed=0))
+
+    def score_arm(self, arm: Arm, seed: int) -> None:
+        folder = folder_of(self.study, arm, seed)
+        self._write(
+            folder.name,
+            lambda: self.windows.score_model(load_model(folder), arm.name).assign(seed=seed),
+        )
+
+    def _write(self, name: str, make: Any) -> None:
+        file = self.folder / f"{name}.csv"
+        if not file.exists():
+            write_atomically(file, make().to_csv(index=False))
+
+    def gathered(self) -> pd.DataFrame:
+        """All that was ever scored in this study."""
+        return pd.concat([pd.read_csv(file) for file in sorted(self.folder.glob("*.csv"))], ignore_index=True)
+
+
+def write_results(study: StudyConfig, table: pd.DataFrame) -> list[str]:
+    """The table of all scores, what of it is read, and the figure. Returns the lines that are read."""
+    folder, arms = Path(study.output_dir), [arm.name for arm in study.arms]
+    lines = arm_table(table, arms)
+    write_atomically(folder / "scores.csv", table.to_csv(index=False))
+    write_atomically(folder / "table.md", "\n".join(lines) + "\n")
+    if set(arms) & set(table.predictor):
+        arm_figure(table, arms).savefig(folder / "scores.png", dpi=150)
+    return lines
+
+
+def chosen(study: StudyConfig, names: Sequence[str] | None) -> Iterator[tuple[Arm, int]]:
+    """Seed by seed, so that what is there is complete early."""
+    for seed in study.seeds:
+        yield from ((arm, seed) for arm in study.arms if names is None or arm.name in names)
+
+
+def arguments_of(words: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line. An override may also follow the names of arms, which `--arms` would swallow."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("config")
+    parser.add_argument("overrides", nargs="*", help="key=value")
+    parser.add_argument("--arms", nargs="*", help="only these; all without it")
+    arguments = parser.parse_intermixed_args(words)
+    if arguments.arms is not None:
+        arguments.overrides += [word for word in arguments.arms if "=" in word]
+        arguments.arms = [word for word in arguments.arms if "=" not in word]
+    arguments.study = load_config(StudyConfig, arguments.config, arguments.overrides)
+    known = [arm.name for arm in arguments.study.arms]
+    if unknown := sorted(set(arguments.arms or ()) - set(known)):
+        parser.error(f"unknown arms {unknown}: there are {known}")
+    return arguments
+
+
+def main() -> None:
+    arguments = arguments_of()
+    study = arguments.study
+    for seed in study.seeds:
+        for arm in study.arms:  # a setting that does not exist shows before anything is trained
+            run_of_arm(study, arm, seed)
+    scores = Scores(study)
+    scores.score_references()
+    lines = write_results(study, scores.gathered())
+    for arm, seed in chosen(study, arguments.arms):
+        train_arm(study, arm, seed)
+        scores.score_arm(arm, seed)
+        lines = write_results(study, scores.gathered())
+        print(f"{arm.name}, seed {seed}: done", flush=True)
+    print("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()
