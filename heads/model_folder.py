@@ -22,6 +22,9 @@ WEIGHTS = "model.safetensors"
 ADAPTER_SETTINGS = "adapter_config.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 
+BUNDLED_FOLDER = Path(__file__).parent.parent / "bundled"
+"""Where models lie that come with seisfm, each in a folder of its name."""
+
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _FILES = ["*.json", "*.safetensors", "*.yaml", "*.md", FINGERPRINTS]
 
@@ -43,19 +46,27 @@ class ModelFolder:
 
     @classmethod
     def find(cls, name_or_path: str | Path, revision: str | None = None) -> ModelFolder:
-        """The folder of that path, or the local copy of that hub id, downloaded if need be.
+        """The folder of that path, else the bundled model of that name, else the local copy of that hub id.
 
-        Raises FileNotFoundError where there is neither, ValueError for the revision of a folder.
+        A hub's model is downloaded if need be.
+
+        Raises FileNotFoundError where there is none of them, ValueError for the revision of a folder or of a
+        bundled model.
         """
         name, path = str(name_or_path), Path(name_or_path).expanduser()
+        if not path.is_dir() and name in bundled_models():
+            path = BUNDLED_FOLDER / name
         if path.is_dir():
             if revision is not None:
-                raise ValueError(f"revision {revision!r} pins a hub id, but {name} is a folder: leave it out")
+                raise ValueError(
+                    f"revision {revision!r} pins a hub id, but {name} is a folder or comes with seisfm: "
+                    "leave it out"
+                )
             return cls(path, name)
         if path.exists() or not _HUB_ID.fullmatch(name) or name.startswith("."):
             raise FileNotFoundError(
-                f"no model at {name}: expected a folder with config.json and {WEIGHTS}, or a hub id like "
-                "owner/model"
+                f"no model at {name}: expected a folder with config.json and {WEIGHTS}, a bundled model "
+                f"({', '.join(bundled_models())}), or a hub id like owner/model"
             )
         try:
             downloaded = snapshot_download(name, revision=revision, allow_patterns=_FILES)
@@ -114,6 +125,11 @@ class ModelFolder:
             raise FileNotFoundError(f"{self.source} has no {WEIGHTS}: is the download complete?")
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def bundled_models() -> list[str]:
+    """Names of the models that come with seisfm."""
+    return sorted(path.parent.name for path in BUNDLED_FOLDER.glob(f"*/{WEIGHTS}"))
 
 
 def check_weights(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], source: str) -> None:
