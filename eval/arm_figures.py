@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -12,9 +12,10 @@ from matplotlib.figure import Figure
 
 from .figures import BLUE, GREY, ORANGE, new_figure
 from .head_scores import ALL, REFERENCE
+from .source_references import BLIND
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Measure:
     """The score that stands for a head, in a table's column and a figure's panel.
 
@@ -38,23 +39,36 @@ class Measure:
 
 
 MEASURES: tuple[Measure, ...] = (
-    Measure(head="picking", label="P", metric="f1@0.2s", title="P, F1 at 0.2 s", larger=True,
-            reference="STA/LTA + AIC"),
-    Measure(head="picking", label="S", metric="f1@0.2s", title="S, F1 at 0.2 s", larger=True,
-            reference="STA/LTA + AIC"),
-    Measure(head="detection", label="detection", metric="f1", title="detection, F1", larger=True),
-    Measure(head="polarity", label="polarity", metric="accuracy", title="polarity, accuracy", larger=True,
-            reference="first motion", where=REFERENCE),
-    Measure(head="event_type", label="event_type", metric="balanced_accuracy", larger=True,
-            title="event type, balanced accuracy", reference="P/S ratio, 4 bands; AR picks"),
-    Measure(head="magnitude", label="magnitude", metric="mae", title="magnitude, MAE", larger=False,
-            reference="ML, fitted; AR picks, S − P distance"),
-    Measure(head="distance", label="distance_km", metric="mae", title="distance, MAE (km)", larger=False,
-            reference="S − P; AR picks"),
-    Measure(head="back_azimuth", label="back_azimuth_deg", metric="mae", larger=False,
-            title="back azimuth, MAE (°)", reference="P polarization; AR picks"),
-    Measure(head="depth", label="depth_km", metric="mae", title="depth, MAE (km)", larger=False),
-)  # fmt: skip
+    Measure("picking", "P", "f1@0.2s", "P, F1 at 0.2 s", True, "STA/LTA + AIC"),
+    Measure("picking", "S", "f1@0.2s", "S, F1 at 0.2 s", True, "STA/LTA + AIC"),
+    Measure("detection", "detection", "f1", "detection, F1", True),
+    Measure("polarity", "polarity", "accuracy", "polarity, accuracy", True, BLIND["polarity"], REFERENCE),
+    Measure(
+        *("event_type", "event_type", "balanced_accuracy", "event type, balanced accuracy", True),
+        *(BLIND["event_type"], REFERENCE),
+    ),
+    Measure("magnitude", "magnitude", "mae", "magnitude, MAE", False, BLIND["magnitude"], REFERENCE),
+    Measure("distance", "distance_km", "mae", "distance, MAE (km)", False, BLIND["distance_km"], REFERENCE),
+    Measure(
+        *("back_azimuth", "back_azimuth_deg", "mae", "back azimuth, MAE (°)", False),
+        *(BLIND["back_azimuth_deg"], REFERENCE),
+    ),
+    Measure("depth", "depth_km", "mae", "depth, MAE (km)", False),
+)
+"""Each head's score on the windows that its reference answered, so that both stand on the same."""
+
+TITLES: Mapping[str, str] = {
+    "polarity": "polarity, wrong",
+    "event_type": "event type, wrong",
+    "magnitude": "magnitude",
+    "distance_km": "distance (km)",
+    "back_azimuth_deg": "back azimuth (°)",
+    "depth_km": "depth (km)",
+}
+"""Of errors by label, in a table of differences."""
+
+ON_ALL = tuple(replace(m, where=ALL) for m in MEASURES)
+"""The same on all windows, the ones that a reference would not answer among them."""
 
 
 def over_seeds(rows: pd.DataFrame) -> pd.DataFrame:
@@ -73,7 +87,7 @@ def arm_table(table: pd.DataFrame, arms: Sequence[str], measures: Sequence[Measu
     columns = {measure: over_seeds(measure.rows(table)) for measure in measures}
     others = [name for name in table.predictor.unique() if name not in arms]
     names = [name for name in arms if name in set(table.predictor)] + others
-    titles = [measure.title + (" \\*" if measure.where == REFERENCE else "") for measure in measures]
+    titles = [measure.title for measure in measures]
     return [
         "| arm | " + " | ".join(titles) + " |",
         "| --- |" + " --- |" * len(titles),
@@ -83,6 +97,31 @@ def arm_table(table: pd.DataFrame, arms: Sequence[str], measures: Sequence[Measu
             if any(name in column.index for column in columns.values())
         ),
     ]
+
+
+def difference_table(differences: pd.DataFrame, arms: Sequence[str]) -> list[str]:
+    """The lines of a Markdown table of `paired_differences`; bold where the interval is clear of 0."""
+    labels = [label for label in TITLES if label in set(differences.label)]
+    rows = differences.set_index(["predictor", "label"])
+    return [
+        "| arm | " + " | ".join(TITLES[label] for label in labels) + " |",
+        "| --- |" + " --- |" * len(labels),
+        *(
+            f"| {name} | " + " | ".join(_difference(rows, name, label) for label in labels) + " |"
+            for name in arms
+            if name in rows.index.get_level_values(0)
+        ),
+    ]
+
+
+def _difference(rows: pd.DataFrame, name: str, label: str) -> str:
+    if (name, label) not in rows.index:
+        return ""
+    found = rows.loc[(name, label)]
+    digits = 1 if label == "back_azimuth_deg" else 2 if label in ("distance_km", "depth_km") else 3
+    mean = f"{found.difference:+.{digits}f}"
+    told = f"**{mean}**" if found.low > 0 or found.high < 0 else mean
+    return f"{told} ({found.low:+.{digits}f} to {found.high:+.{digits}f})"
 
 
 def _cell(column: pd.DataFrame, name: str) -> str:

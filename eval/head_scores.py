@@ -14,6 +14,7 @@ from ..data.event_types import EVENT_TYPES
 from ..data.instruments.harmonization import HarmonizationConfig
 from ..data.synthesis import SynthesisConfig, synthesize_records
 from ..heads.task_model import SeismicTaskModel
+from .arm_differences import no_errors, window_errors
 from .baselines import PositionalDummy, StaLtaPicker, WindowPicker
 from .bootstrap import bootstrap_interval, sums_by_event
 from .detection_scores import Detections, detection_scores, find_detections, join_detections
@@ -89,19 +90,20 @@ class HeldOutWindows:
             for seed, number in ((config.fit_seed, config.fit_events), (config.seed, config.num_events))
         )
 
-    def score_model(self, model: SeismicTaskModel, name: str) -> pd.DataFrame:
-        """The scores of the heads that a model has."""
-        heads, parts = set(model.heads), []
+    def score_model(self, model: SeismicTaskModel, name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """The scores of the heads that a model has, and their errors by window (`window_errors`)."""
+        heads, parts, errors = set(model.heads), [], no_errors()
         if heads & set(HEAD_OF.values()):
-            predictor = ModelPredictor(model, name, self.config.harmonization)
-            parts.append(self._source_lines(self._ask(predictor)))
+            answers = self._ask(ModelPredictor(model, name, self.config.harmonization))
+            parts.append(self._source_lines(answers))
+            errors = window_errors(answers, self.test).assign(predictor=name)
         if "picking" in heads:
             picker = ModelPicker(model, {"P": 0.3, "S": 0.3}, 0.5)
             picker.name = name
             parts.append(self._pick_lines(picker))
         if "detection" in heads:
             parts.append(self._detection_lines(model, name))
-        return pd.concat(parts, ignore_index=True)
+        return pd.concat(parts, ignore_index=True), errors
 
     def score_references(self) -> pd.DataFrame:
         """The scores of the references and the dummies."""

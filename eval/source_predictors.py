@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol, cast
 
 import numpy as np
 import torch
+import yaml
 from scipy.special import i0e, i1e
 
+from ..configs.loader import build_config
 from ..data.batch import WaveformBatch
 from ..data.event_types import EVENT_TYPES
 from ..data.instruments.harmonization import HarmonizationConfig
 from ..data.records import POLARITIES
 from ..heads.event_type import EventTypeHead
+from ..heads.model_folder import ModelFolder
 from ..heads.polarity import at_picks
 from ..heads.task_model import SeismicTaskModel
 from .model_picker import evaluation_mode
@@ -124,6 +128,25 @@ class ModelPredictor:
         if not said:
             raise ValueError(f"none of the model's heads {sorted(output)} tells any of {ANSWERS}")
         return said
+
+
+def trained_harmonization(name_or_path: str | Path) -> HarmonizationConfig:
+    """What was made of the windows that a saved model learned from.
+
+    Raises FileNotFoundError for a model without its `training.yaml`, ValueError where that does not say.
+    """
+    folder = ModelFolder.find(name_or_path)
+    papers = folder.path / "training.yaml"
+    if not papers.is_file():
+        raise FileNotFoundError(
+            f"{folder.source} has no training.yaml: nobody knows in which unit its windows were; give the "
+            "folder that a run of seisfm wrote"
+        )
+    settings = yaml.safe_load(papers.read_text(encoding="utf-8"))
+    windows = settings.get("windows") if isinstance(settings, dict) else None
+    if not isinstance(windows, dict):
+        raise ValueError(f"{papers} must say how `windows` were made, found {type(windows).__name__}")
+    return build_config(HarmonizationConfig, windows.get("harmonization", {}), source=str(papers))
 
 
 def von_mises_std_deg(kappa: np.ndarray) -> np.ndarray:

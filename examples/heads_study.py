@@ -1,13 +1,14 @@
-"""What each head reaches beside its classical reference: in one model or eight, by scaling, physics, training.
+"""What each head reaches beside its classical reference: one model or eight, scaling, physics, pretraining.
 
     python examples/heads_study.py study/heads.yaml
     python examples/heads_study.py study/heads.yaml windows=25600 seeds=[0,1,2] output_dir=runs/mine
     python examples/heads_study.py study/heads.yaml --arms multi "only magnitude"
+    python examples/heads_study.py study/heads.yaml --arms --text docs/studies/heads.md
 
 Everything is synthetic (see docs/studies/heads.md). A stopped study goes on where it was; arms that are
 trained are not trained again, those that are scored not scored again; two processes may share one by arms or
-seeds.
-Writes a folder an arm and seed, a file of scores each, `scores.csv`, `table.md` and `scores.png`.
+seeds. With `--arms` and no name nothing is trained: tables and figure of what there is. Writes a folder an
+arm and seed, a file of scores each, `scores.csv`, `differences.csv`, `table.md` and `scores.png`.
 """
 
 import argparse
@@ -19,7 +20,8 @@ from typing import Any
 
 import pandas as pd
 from seisfm.configs.loader import build_config, load_config, save_config
-from seisfm.eval.arm_figures import arm_figure, arm_table
+from seisfm.eval.arm_differences import paired_differences
+from seisfm.eval.arm_figures import MEASURES, ON_ALL, arm_figure, arm_table, difference_table
 from seisfm.eval.head_scores import HeadScoresConfig, HeldOutWindows
 from seisfm.eval.report import write_atomically
 from seisfm.finetune.run import FinetuneConfig, finetune
@@ -61,7 +63,8 @@ class StudyConfig:
     """All of a study.
 
     run: what all arms have in common, as in a `FinetuneConfig`. pretraining: the rest of a `PretrainConfig`,
-    for arms with `pretrained`. windows: how many an arm learns from. scores: the held-out events.
+    for arms with `pretrained`. windows: how many an arm learns from. scores: the held-out events. arms: the
+    first is the one that the others are held against, window by window.
     """
 
     output_dir: str
@@ -172,34 +175,60 @@ class Scores:
         return HeldOutWindows(self.study.scores)
 
     def score_references(self) -> None:
-        self._write("references", lambda: self.windows.score_references().assign(seed=0))
+        file = self.folder / "references.csv"
+        if not file.exists():
+            write_atomically(file, self.windows.score_references().assign(seed=0).to_csv(index=False))
 
     def score_arm(self, arm: Arm, seed: int) -> None:
+        """Errors by window go first: where the scores are, both are."""
         folder = folder_of(self.study, arm, seed)
-        self._write(
-            folder.name,
-            lambda: self.windows.score_model(load_model(folder), arm.name).assign(seed=seed),
-        )
+        file = self.folder / f"{folder.name}.csv"
+        if file.exists():
+            return
+        table, errors = self.windows.score_model(load_model(folder), arm.name)
+        write_atomically(file.with_suffix(".errors"), errors.assign(seed=seed).to_csv(index=False))
+        write_atomically(file, table.assign(seed=seed).to_csv(index=False))
 
-    def _write(self, name: str, make: Any) -> None:
-        file = self.folder / f"{name}.csv"
-        if not file.exists():
-            write_atomically(file, make().to_csv(index=False))
-
-    def gathered(self) -> pd.DataFrame:
-        """All that was ever scored in this study."""
-        return pd.concat([pd.read_csv(file) for file in sorted(self.folder.glob("*.csv"))], ignore_index=True)
+    def gathered(self, ending: str = "csv") -> pd.DataFrame:
+        """All that was ever scored in this study; with `errors`, the errors by window."""
+        files = sorted(self.folder.glob(f"*.{ending}"))
+        tables = [pd.read_csv(file) for file in files]
+        return pd.concat([table for table in tables if len(table)] or tables, ignore_index=True)
 
 
-def write_results(study: StudyConfig, table: pd.DataFrame) -> list[str]:
-    """The table of all scores, what of it is read, and the figure. Returns the lines that are read."""
-    folder, arms = Path(study.output_dir), [arm.name for arm in study.arms]
-    lines = arm_table(table, arms)
+def write_results(study: StudyConfig, scores: Scores) -> str:
+    """All scores as a table, what of it is read in Markdown, and the figure. Returns what is read."""
+    folder, arms, table = Path(study.output_dir), [arm.name for arm in study.arms], scores.gathered()
     write_atomically(folder / "scores.csv", table.to_csv(index=False))
-    write_atomically(folder / "table.md", "\n".join(lines) + "\n")
+    text = ["### Where the reference answers", "", *arm_table(table, arms, MEASURES), ""]
+    text += ["### On all windows", "", *arm_table(table, arms, ON_ALL), ""]
     if set(arms) & set(table.predictor):
         arm_figure(table, arms).savefig(folder / "scores.png", dpi=150)
-    return lines
+        found = paired_differences(scores.gathered("errors"), arms[0])
+        write_atomically(folder / "differences.csv", found.to_csv(index=False))
+        title = f"### Mean error minus that of `{arms[0]}`, window by window"
+        text += [title, "", *difference_table(found, arms), ""]
+    write_atomically(folder / "table.md", "\n".join(text))
+    return "\n".join(text)
+
+
+BEGIN, END = "<!-- scores: written by examples/heads_study.py -->", "<!-- end of scores -->"
+
+
+def put_into(text_file: Path, study: StudyConfig, results: str) -> None:
+    """Put the tables between the two marks of a text, and the figure into the folder `figures` beside it.
+
+    Raises ValueError where the text has not both marks.
+    """
+    text = text_file.read_text(encoding="utf-8")
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"{text_file} must have the lines {BEGIN!r} and {END!r}, found not both")
+    figure = text_file.parents[1] / "figures" / "heads_study.png"
+    figure.write_bytes((Path(study.output_dir) / "scores.png").read_bytes())
+    told = f"![each head, its arms, its reference and the dummy](../figures/{figure.name})\n\n{results}"
+    write_atomically(text_file, f"{before}{BEGIN}\n\n{told}\n{END}{after}")
 
 
 def chosen(study: StudyConfig, names: Sequence[str] | None) -> Iterator[tuple[Arm, int]]:
@@ -214,6 +243,7 @@ def arguments_of(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("config")
     parser.add_argument("overrides", nargs="*", help="key=value")
     parser.add_argument("--arms", nargs="*", help="only these; all without it")
+    parser.add_argument("--text", type=Path, help="a text such as docs/studies/heads.md that gets the tables")
     arguments = parser.parse_intermixed_args(words)
     if arguments.arms is not None:
         arguments.overrides += [word for word in arguments.arms if "=" in word]
@@ -233,13 +263,15 @@ def main() -> None:
             run_of_arm(study, arm, seed)
     scores = Scores(study)
     scores.score_references()
-    lines = write_results(study, scores.gathered())
+    text = write_results(study, scores)
     for arm, seed in chosen(study, arguments.arms):
         train_arm(study, arm, seed)
         scores.score_arm(arm, seed)
-        lines = write_results(study, scores.gathered())
+        text = write_results(study, scores)
         print(f"{arm.name}, seed {seed}: done", flush=True)
-    print("\n".join(lines))
+    print(text)
+    if arguments.text is not None:
+        put_into(arguments.text, study, text)
 
 
 if __name__ == "__main__":
