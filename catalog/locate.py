@@ -20,6 +20,8 @@ class LocationConfig:
 
     p_sigma_s, s_sigma_s: what a good pick is worth, reading and velocity model together. Residuals count
         quadratically within them and linearly beyond.
+    use_pick_uncertainty: add each pick's own uncertainty to that, as the root of the sum of squares: unsure
+        picks then count less. Only for picks of a calibrated model, whose uncertainties are errors.
     start_depths_km: depths from which the search begins, beside the given one, since the fit has local
         minima at the layers.
     depth_km: shallowest and deepest answer.
@@ -27,6 +29,7 @@ class LocationConfig:
 
     p_sigma_s: float = 0.1
     s_sigma_s: float = 0.2
+    use_pick_uncertainty: bool = False
     start_depths_km: tuple[float, ...] = (2.0, 6.0, 12.0)
     depth_km: tuple[float, float] = (0.0, 30.0)
 
@@ -84,6 +87,9 @@ class _Fit:
         self.elevation_m = arrivals["elevation_m"].to_numpy(float)
         self.is_p = arrivals["phase"].str.startswith("P").to_numpy(bool)
         self.sigma_s = np.where(self.is_p, config.p_sigma_s, config.s_sigma_s)
+        if config.use_pick_uncertainty:
+            own_s = np.nan_to_num(arrivals["time_uncertainty_s"].to_numpy(float))
+            self.sigma_s = np.hypot(self.sigma_s, own_s)
         nanoseconds = arrivals["time"].astype("int64").to_numpy()
         # Seconds after the first arrival: float64 seconds since 1970 would cost the derivative its digits.
         self.first_ns = int(nanoseconds.min())

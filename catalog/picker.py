@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ from ..data.records import POLARITIES, Record, Skipped
 from ..eval.peaks import PeakPicks, pick_peaks
 from ..foundation.backbones.base import Backbone
 from ..foundation.contract import InputContract
-from ..heads.task_model import load_model
+from ..heads.task_model import load_model, pick_calibration
 from .curves import CURVES, curves_as_traces, find_detections, no_detections
 from .first_motions import first_motion
 from .pick_measures import amplitude_and_snr
@@ -125,6 +126,7 @@ class Picker:
                 f"window_s must be {shortest:g} to {longest:g} s for this model, found {self.window_s:g} s"
             )
         self.revision = revision or fingerprint(model)
+        self.calibration = pick_calibration(model)
         self.num_curves = len(CURVES) + (len(POLARITIES) if "polarity" in getattr(model, "heads", ()) else 0)
 
     @classmethod
@@ -247,8 +249,9 @@ class Picker:
         return tuple(sorted({round(token * ((i + 0.5) / count - 0.5)) for i in range(count)}))
 
     def _rows(self, record: Record, found: PeakPicks, polarity: np.ndarray) -> Iterator[dict[str, object]]:
+        std_s = self.calibration.time_std_s(found.probability, found.time_uncertainty_s)
         for phase, time_s, probability, uncertainty in zip(
-            found.phase.tolist(), found.time_s, found.probability, found.time_uncertainty_s, strict=True
+            found.phase.tolist(), found.time_s, found.probability, std_s, strict=True
         ):
             amplitude, snr_db = amplitude_and_snr(record, phase, time_s)
             yield {
@@ -267,8 +270,14 @@ class Picker:
 
 
 def fingerprint(model: nn.Module) -> str:
-    """Twelve digits of the SHA-256 of a model's weights: what it is, whatever its folder is called."""
+    """Twelve digits of the SHA-256 of a model's weights: what it is, whatever its folder is called.
+
+    The same weights under another calibration say other probabilities, and are another model.
+    """
     digest = hashlib.sha256()
+    calibration = getattr(getattr(model, "config", None), "calibration", None)
+    if calibration:
+        digest.update(json.dumps(calibration, sort_keys=True).encode())
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())

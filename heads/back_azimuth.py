@@ -15,6 +15,7 @@ from ..foundation.features import FeatureSpec, SeismicFeatures
 from ..foundation.processes import mean_over_all
 from .arrival_looks import ArrivalLooks
 from .base import Head
+from .calibration import KappaFactor
 from .polarization import BANDS_HZ, INVARIANTS, token_polarization
 from .regression import window_label
 from .window_summary import WindowSummary, in_full_precision
@@ -66,6 +67,7 @@ class BackAzimuthHead(Head):
     """
 
     config_class = BackAzimuthConfig
+    calibration_class = KappaFactor
 
     def __init__(self, spec: FeatureSpec, config: BackAzimuthConfig) -> None:
         super().__init__(spec, config)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ..data.batch import WaveformBatch
 from ..foundation.features import FeatureSpec, SeismicFeatures
+from .calibration import Calibration, Uncalibrated
 from .time_axis import TimeGrid
 
 
@@ -18,10 +19,13 @@ class Head(nn.Module, ABC):
     A head knows the width and rate of the features (`FeatureSpec`) and the batch, never a particular encoder.
 
     config_class: its settings, a frozen dataclass.
+    calibration_class: what makes its answers as sure as they are right, fitted after training; the identity
+        for a head whose answers are taken as they are.
     grid: where the last dimension of its outputs lies in time, for dense heads; None for one answer a window.
     """
 
     config_class: ClassVar[type]
+    calibration_class: ClassVar[type[Calibration]] = Uncalibrated
     grid: TimeGrid | None = None
 
     @abstractmethod

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from ..data.batch import WaveformBatch
 from ..foundation.features import FeatureSpec, SeismicFeatures
 from .base import Head
+from .calibration import ClassTemperature
 from .groups import mean_of_groups
 from .targets import detection_targets
 from .time_axis import TimeGrid
@@ -36,6 +37,7 @@ class DetectionHead(Head):
     """
 
     config_class = DetectionConfig
+    calibration_class = ClassTemperature
 
     def __init__(self, spec: FeatureSpec, config: DetectionConfig) -> None:
         super().__init__(spec, config)

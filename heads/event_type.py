@@ -14,6 +14,7 @@ from ..data.event_types import EVENT_TYPES
 from ..foundation.features import FeatureSpec, SeismicFeatures
 from .arrival_looks import ArrivalLooks
 from .base import Head
+from .calibration import ClassTemperature
 from .groups import mean_of_groups
 from .spectrum import FLOOR, frame_frequencies_hz, in_bands, token_power
 from .window_summary import WindowSummary, in_full_precision
@@ -61,6 +62,7 @@ class EventTypeHead(Head):
     """
 
     config_class = EventTypeConfig
+    calibration_class = ClassTemperature
 
     def __init__(self, spec: FeatureSpec, config: EventTypeConfig) -> None:
         super().__init__(spec, config)

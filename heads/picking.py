@@ -12,6 +12,7 @@ from ..data.batch import WaveformBatch
 from ..foundation.features import FeatureSpec, SeismicFeatures
 from ..foundation.processes import mean_over_all
 from .base import Head
+from .calibration import PickCalibration
 from .decoder import DenseDecoder
 from .targets import PhaseTargets, phase_targets
 from .time_axis import TimeGrid
@@ -53,6 +54,7 @@ class PickingHead(Head):
     """
 
     config_class = PickingConfig
+    calibration_class = PickCalibration
 
     def __init__(self, spec: FeatureSpec, config: PickingConfig) -> None:
         super().__init__(spec, config)

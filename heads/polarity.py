@@ -14,6 +14,7 @@ from ..foundation.features import FeatureSpec, SeismicFeatures
 from ..foundation.processes import mean_over_all
 from ..foundation.stem import ChannelNorm
 from .base import Head
+from .calibration import ClassTemperature
 from .decoder import DenseDecoder
 from .time_axis import TimeGrid
 
@@ -45,6 +46,7 @@ class PolarityHead(Head):
     """
 
     config_class = PolarityConfig
+    calibration_class = ClassTemperature
 
     def __init__(self, spec: FeatureSpec, config: PolarityConfig) -> None:
         super().__init__(spec, config)

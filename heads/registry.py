@@ -8,6 +8,7 @@ from ..configs.loader import build_config
 from ..foundation.features import FeatureSpec
 from .back_azimuth import BackAzimuthHead
 from .base import Head
+from .calibration import Calibration
 from .depth import DepthHead
 from .detection import DetectionHead
 from .distance import DistanceHead
@@ -39,6 +40,11 @@ def head_class(name: str) -> type[Head]:
 def head_config(name: str, settings: dict[str, Any]) -> Any:
     """A head's configuration from plain values; an unknown setting is an error."""
     return build_config(head_class(name).config_class, settings, source=f"head {name}")
+
+
+def head_calibration(name: str, settings: dict[str, Any]) -> Calibration:
+    """A head's calibration from plain values; an unknown setting is an error."""
+    return build_config(head_class(name).calibration_class, settings, source=f"calibration of {name}")
 
 
 def make_head(name: str, settings: dict[str, Any], spec: FeatureSpec) -> Head:

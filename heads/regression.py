@@ -15,6 +15,7 @@ from ..data.batch import WaveformBatch
 from ..foundation.features import FeatureSpec, SeismicFeatures
 from ..foundation.processes import mean_over_all
 from .base import Head
+from .calibration import StdFactor
 from .window_summary import WindowSummary, in_full_precision
 
 UNIT_SOFTPLUS = 0.5413
@@ -52,6 +53,7 @@ class RegressionHead(Head):
     label: the name of what is learned among the batch's labels.
     """
 
+    calibration_class = StdFactor
     label: ClassVar[str]
 
     def __init__(self, spec: FeatureSpec, config: RegressionConfig) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,8 +23,9 @@ from ..foundation.contract import InputContract
 from ..foundation.features import SeismicFeatures, init_module
 from .adapters import check_base, find_base, put_adapter
 from .base import Head
+from .calibration import Calibration, PickCalibration
 from .model_folder import ModelError, ModelFolder, check_weights
-from .registry import head_config, make_head
+from .registry import head_calibration, head_config, make_head
 
 
 @strict
@@ -33,6 +35,9 @@ class SeismicTaskConfig(PreTrainedConfig):
     encoder: that of a backbone (`BACKBONES`), with the input contract in it.
     heads: settings of each head, by its name in `HEADS`.
     loss_weights: of each head in the sum that is trained; 1 where not named.
+    calibration: numbers of some heads that make their answers as sure as they are right (see
+        `heads.calibration`), by name. A model that is fine-tuned starts without: what was fitted to the
+        base's answers says nothing of its own.
     base_sha256: of an adapter, the fingerprint of the weights that it was trained on top of.
     """
 
@@ -42,6 +47,7 @@ class SeismicTaskConfig(PreTrainedConfig):
     encoder: dict | BackboneConfig | None = None
     heads: dict | None = None
     loss_weights: dict | None = None
+    calibration: dict | None = None
     base_sha256: str | None = None
 
     def __post_init__(self, **kwargs: Any) -> None:
@@ -57,10 +63,26 @@ class SeismicTaskConfig(PreTrainedConfig):
         strange = sorted(set(self.loss_weights) - set(self.heads))
         if strange:
             raise ValueError(f"loss_weights name {strange}, the model's heads are {sorted(self.heads)}")
+        self.calibrate(self.calibration or {})
         super().__post_init__(**kwargs)
         kind = getattr(self.encoder, "model_type", None)
         if not isinstance(self.encoder, BackboneConfig):
             raise ValueError(f"the encoder must be a backbone of seisfm, found {kind!r}")
+
+    def calibrate(self, settings: Mapping[str, Mapping[str, Any]]) -> None:
+        """Have heads answer with these calibrations and no others, from now on and when saved.
+
+        Raises ValueError for a head that the model has not, and for settings that do not exist.
+        """
+        strange = sorted(set(settings) - set(self.heads or {}))
+        if strange:
+            raise ValueError(f"calibration names {strange}, the model's heads are {sorted(self.heads or {})}")
+        made = {name: head_calibration(name, dict(own)) for name, own in settings.items()}
+        self.calibration = {name: dataclasses.asdict(own) for name, own in made.items()}
+
+    def calibration_of(self, head: str) -> Calibration:
+        """A head's calibration, the identity where it has none."""
+        return _known_calibration(head, tuple((self.calibration or {}).get(head, {}).items()))
 
     def contract(self) -> InputContract:
         """The input contract. Raises ContractError where there is none."""
@@ -130,18 +152,20 @@ class SeismicTaskModel(PreTrainedModel):
         Raises ContractError where the batch breaks the input contract.
         """
         features = self.encoder(batch)
-        return {name: self._answer(head, features, batch) for name, head in self._each_head()}
+        return {name: self._answer(name, head, features, batch) for name, head in self._each_head()}
 
     def _each_head(self) -> Iterator[tuple[str, Head]]:
         # An adapter wraps a head in a module of PEFT's that passes every attribute on.
         return cast("Iterator[tuple[str, Head]]", iter(self.heads.items()))
 
-    def _answer(self, head: Head, features: SeismicFeatures, batch: WaveformBatch) -> dict[str, Tensor]:
-        output = head(features)
+    def _answer(
+        self, name: str, head: Head, features: SeismicFeatures, batch: WaveformBatch
+    ) -> dict[str, Tensor]:
+        output, calibration = head(features), self.config.calibration_of(name)
         if head.grid is None:
-            return head.predict(output, None)
+            return head.predict(calibration(output), None)
         # Logits rather than probabilities are interpolated: an arrival's are nearly a parabola.
-        output = {key: head.grid.to_samples(values, batch) for key, values in output.items()}
+        output = calibration({key: head.grid.to_samples(values, batch) for key, values in output.items()})
         return head.predict(output, head.grid.observed_at_samples(features["sample_observed"], batch))
 
     def compute_loss(self, batch: WaveformBatch) -> tuple[Tensor, dict[str, Tensor]]:
@@ -183,9 +207,21 @@ class SeismicTaskModel(PreTrainedModel):
         return model.eval()
 
 
+@lru_cache(maxsize=256)
+def _known_calibration(head: str, settings: tuple[tuple[str, Any], ...]) -> Calibration:
+    return head_calibration(head, dict(settings))
+
+
 def _full_precision(tensor: Tensor) -> Tensor:
     """Float32, but for what counts rather than weighs (the batches that a norm has seen)."""
     return tensor.float() if tensor.is_floating_point() else tensor
+
+
+def pick_calibration(model: nn.Module) -> PickCalibration:
+    """What a model's picks are worth; the identity for one that nobody calibrated."""
+    config = getattr(model, "config", None)
+    known = config.calibration_of("picking") if isinstance(config, SeismicTaskConfig) else None
+    return known if isinstance(known, PickCalibration) else PickCalibration()
 
 
 def load_model(
