@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from ..version import __version__
-from . import data, evaluation, sharing, study, training, use
+from . import calibration, data, evaluation, sharing, study, training, use
 
 app = typer.Typer(
     name="seisfm",
@@ -24,6 +24,7 @@ app = typer.Typer(
 use.add_to(app)
 training.add_to(app)
 evaluation.add_to(app)
+calibration.add_to(app)
 study.add_to(app)
 data.add_to(app)
 sharing.add_to(app)

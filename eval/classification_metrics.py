@@ -48,27 +48,32 @@ def accuracy(confusion: np.ndarray) -> np.ndarray:
 class Reliability:
     """What was said against what came true, in bins of the probability said.
 
-    edges: `(bin + 1,)`. n: windows `(bin,)`. confidence, share_right: means `(bin,)`, NaN where empty.
+    edges: `(bin + 1,)`. n: windows `(bin,)`. weight: their sum of weights `(bin,)`, n where all count the
+    same. confidence, share_right: means `(bin,)`, NaN where empty.
     """
 
     edges: np.ndarray
     n: np.ndarray
+    weight: np.ndarray
     confidence: np.ndarray
     share_right: np.ndarray
 
     @property
     def expected_calibration_error(self) -> float:
         """Mean distance of what was said from what came true, weighted by windows (ECE; Guo et al. 2017)."""
-        if not self.n.sum():
+        if not self.weight.sum():
             return np.nan
         gap = np.abs(self.confidence - self.share_right)
-        return float(np.nansum(self.n * gap) / self.n.sum())
+        return float(np.nansum(self.weight * gap) / self.weight.sum())
 
 
-def reliability(confidence: np.ndarray, right: np.ndarray, num_bins: int = 10) -> Reliability:
+def reliability(
+    confidence: np.ndarray, right: np.ndarray, num_bins: int = 10, weight: np.ndarray | None = None
+) -> Reliability:
     """Bins of equal width for the probability of the answer given, and whether it was right.
 
-    confidence: `(window,)`, 0 to 1, NaN without an answer. right: bool `(window,)`.
+    confidence: `(window,)`, 0 to 1, NaN without an answer. right: bool `(window,)`. weight: `(window,)`, how
+    much each window counts; all the same without it.
 
     Raises ValueError for probabilities outside of 0 to 1.
     """
@@ -79,12 +84,14 @@ def reliability(confidence: np.ndarray, right: np.ndarray, num_bins: int = 10) -
             f"confidence must lie in 0 to 1, found {said.min():g} to {said.max():g}: were logits given?"
         )
     place = np.minimum((said.clip(0, 1) * num_bins).astype(int), num_bins - 1)
-    n = np.bincount(place, minlength=num_bins)
+    counts = np.ones(len(said)) if weight is None else weight[known]
+    total = np.bincount(place, counts, num_bins)
     return Reliability(
         edges=np.linspace(0.0, 1.0, num_bins + 1),
-        n=n,
-        confidence=_ratio(np.bincount(place, said, num_bins), n),
-        share_right=_ratio(np.bincount(place, true, num_bins), n),
+        n=np.bincount(place, minlength=num_bins),
+        weight=total,
+        confidence=_ratio(np.bincount(place, counts * said, num_bins), total),
+        share_right=_ratio(np.bincount(place, counts * true, num_bins), total),
     )
 
 

@@ -1,0 +1,1 @@
+"""How sure a model's answers are beside how right they are: measured, mended, shown."""

@@ -1,0 +1,112 @@
+"""The numbers that make answers honest, each by the likelihood of windows held out."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.optimize import minimize, minimize_scalar
+from scipy.special import expit, i0e, logsumexp
+
+from .judged import JudgedAngles, JudgedClasses, JudgedNumbers
+
+LOG_RANGE = (-3.0, 3.0)
+"""Where logarithms of temperatures and factors are looked for: 0.05 to 20."""
+
+_LEAST = 1e-7
+"""Probabilities are float32: whatever lies nearer to 0 or 1 counts as this."""
+
+
+def fit_temperature(judged: JudgedClasses) -> float:
+    """The temperature at which the classes that were true are most likely (Guo et al. 2017, section 4.2)."""
+    log_p = np.log(np.clip(judged.probability, _LEAST, 1.0))
+    rows = np.arange(len(judged))
+
+    def nll(log_temperature: float) -> float:
+        scaled = log_p * np.exp(-log_temperature)
+        return float(
+            np.average(logsumexp(scaled, axis=1) - scaled[rows, judged.truth], weights=judged.weight)
+        )
+
+    return _best(nll)
+
+
+def fit_std_factor(judged: JudgedNumbers) -> float:
+    """The factor at which the truths are most likely: the root mean square of errors over deviations."""
+    return float(np.sqrt(np.mean((judged.error / judged.std) ** 2)))
+
+
+def fit_kappa_factor(judged: JudgedAngles) -> float:
+    """The factor of the concentrations at which the true directions are most likely."""
+    away = 1.0 - np.cos(np.radians(judged.error_deg))
+
+    def nll(log_factor: float) -> float:
+        kappa = judged.kappa * np.exp(log_factor)
+        return float(np.mean(kappa * away + np.log(i0e(kappa))))
+
+    return _best(nll)
+
+
+def fit_pick_odds(p: JudgedClasses, s: JudgedClasses) -> dict[str, float]:
+    """`temperature`, `p_odds` and `s_odds` of a `PickCalibration`: whether picks were true is most likely.
+
+    p, s: picks of each phase, of two classes: false, true. The phases count the same, whatever their numbers.
+    One temperature for both; the product of the factors is held at 1 or below, see `PickCalibration`.
+    """
+    log_odds = [_log_odds(part.probability[:, 1]) for part in (p, s)]
+    true = [part.truth == 1 for part in (p, s)]
+
+    def nll(x: np.ndarray) -> float:
+        scaled = [odds * np.exp(-x[0]) + shift for odds, shift in zip(log_odds, x[1:], strict=True)]
+        return float(sum(_binary_nll(a, t) for a, t in zip(scaled, true, strict=True)))
+
+    found = minimize(
+        nll,
+        np.zeros(3),
+        method="SLSQP",
+        bounds=[LOG_RANGE] * 3,
+        constraints={"type": "ineq", "fun": lambda x: -x[1] - x[2]},
+    )
+    log_t, log_p, log_s = found.x
+    # Rounding must not carry the product beyond 1.
+    excess = max(log_p + log_s, 0.0) / 2
+    return {
+        "temperature": float(np.exp(log_t)),
+        "p_odds": float(np.exp(log_p - excess)),
+        "s_odds": float(np.exp(log_s - excess)),
+    }
+
+
+def fit_time_spread(
+    residual_s: np.ndarray, probability: np.ndarray, tolerance_s: float
+) -> tuple[float, float]:
+    """`time_floor_s` and `time_spread_s` of a `PickCalibration` from picks − labels.
+
+    probability: of each pick, calibrated. By the likelihood of Gaussians of √(floor² + (spread (1 − p))²)
+    beside a small share of picks that fall anywhere within `tolerance_s`, as wrong labels and other phases
+    do: without it, those few would set the deviation of all.
+    """
+    away = 1.0 - probability
+
+    def nll(x: np.ndarray) -> float:
+        std_s = np.hypot(np.exp(x[0]), np.exp(x[1]) * away)
+        stray = expit(x[2])
+        density = np.exp(-0.5 * (residual_s / std_s) ** 2) / (std_s * np.sqrt(2 * np.pi))
+        return float(-np.log((1 - stray) * density + stray / (2 * tolerance_s)).mean())
+
+    start = np.log([max(np.median(np.abs(residual_s)), 1e-3), 0.2, 0.02])
+    found = minimize(nll, start, method="Nelder-Mead", options={"maxiter": 4000, "xatol": 1e-4})
+    floor_s, spread_s = np.exp(found.x[:2])
+    return float(floor_s), float(spread_s)
+
+
+def _best(nll: object) -> float:
+    found = minimize_scalar(nll, bounds=LOG_RANGE, method="bounded", options={"xatol": 1e-4})
+    return float(np.exp(found.x))
+
+
+def _log_odds(probability: np.ndarray) -> np.ndarray:
+    inside = np.clip(probability, _LEAST, 1.0 - _LEAST)
+    return np.log(inside) - np.log1p(-inside)
+
+
+def _binary_nll(log_odds: np.ndarray, true: np.ndarray) -> float:
+    return float(np.mean(np.logaddexp(0.0, log_odds) - log_odds * true)) if len(true) else 0.0
