@@ -24,6 +24,9 @@ ARCHITECTURE = (
     "intermediate_size",
     "stem_channels",
     "token_samples",
+    "layout",
+    "channels",
+    "kernel_size",
 )
 
 
