@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from .baselines import PositionalDummy
 from .figures import BLUE, GREY, ORANGE, new_figure
 from .head_scores import ALL, REFERENCE
 from .source_references import BLIND
@@ -134,7 +135,7 @@ def _cell(column: pd.DataFrame, name: str) -> str:
 
 
 def arm_figure(
-    table: pd.DataFrame, arms: Sequence[str], measures: Sequence[Measure] = MEASURES, columns: int = 3
+    table: pd.DataFrame, arms: Sequence[str], measures: Sequence[Measure] = MEASURES, columns: int = 2
 ) -> Figure:
     """A panel a head: its arms as points with intervals over events, the reference and the dummy as lines."""
     shown = {m: over_seeds(m.rows(table)) for m in measures}
@@ -142,12 +143,12 @@ def arm_figure(
     longest = max(sum(name in shown[m].index for name in arms) for m in kept)
     rows = -(-len(kept) // columns)
     figure, axes = new_figure(rows * (1.0 + 0.2 * longest), rows=rows, columns=columns)
-    figure.set_figwidth(4.2 * columns)
+    figure.set_figwidth(4.5 * columns)
     for panel, measure in zip(axes, kept, strict=False):
         _panel(panel, shown[measure], [name for name in arms if name in shown[measure].index], measure)
     for panel in axes[len(kept) :]:
         panel.set_axis_off()
-    handles: Mapping[str, object] = {
+    handles = {
         label: handle
         for panel in axes[: len(kept)]
         for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)
@@ -164,7 +165,8 @@ def _panel(axes: Axes, scores: pd.DataFrame, arms: Sequence[str], measure: Measu
     axes.set_yticks(places, arms, fontsize=8)
     if measure.reference in scores.index:
         axes.axvline(scores.loc[measure.reference].value, color=ORANGE, lw=1.2, label="reference")
-    if np.isfinite(found.dummy).any():
-        axes.axvline(found.dummy.mean(), color=GREY, lw=1.2, ls=(0, (2, 2)), label="dummy")
+    dummy = scores.value.get(PositionalDummy.name, found.dummy.mean())
+    if np.isfinite(dummy):
+        axes.axvline(dummy, color=GREY, lw=1.2, ls=(0, (2, 2)), label="dummy")
     axes.set_title(f"{measure.title} {'→' if measure.larger else '←'}", loc="left", fontsize=10)
     axes.grid(axis="x", alpha=0.25)
