@@ -12,6 +12,7 @@ from transformers.utils import ModelOutput
 
 from ..data.batch import UNITS
 from .contract import PreparedInput
+from .places import WindowPlaces
 from .stem import ChannelNorm, MissingValue
 
 SKIP_STRIDES = (1, 2, 4)
@@ -67,6 +68,7 @@ class SeismicFeatures(ModelOutput):
     num_samples: samples at the model's rate before padding to whole tokens.
     waveform: `(window, component, sample)` at model rate, normalized, padded to whole tokens, 0 where not
         observed: what the backbone itself was fed, for heads that measure spectra and amplitudes.
+    places: where the windows were recorded, for heads that look at several stations; None where unknown.
     """
 
     tokens: Tensor | None = None
@@ -78,6 +80,7 @@ class SeismicFeatures(ModelOutput):
     log_gain: Tensor | None = None
     num_samples: int | None = None
     waveform: Tensor | None = None
+    places: WindowPlaces | None = None
 
 
 class GainPooling(nn.Module):

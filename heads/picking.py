@@ -14,6 +14,7 @@ from ..foundation.processes import mean_over_all
 from .base import Head
 from .calibration import PickCalibration
 from .decoder import DenseDecoder
+from .network_attention import NetworkConfig, StationExchange
 from .targets import PhaseTargets, phase_targets
 from .time_axis import TimeGrid
 
@@ -31,11 +32,13 @@ class PickingConfig:
     sigma_s: width of the Gaussian around an arrival in seconds, whatever the rate.
     class_weights: of P, S and noise in the loss.
     channels: of the decoder at full, half and quarter rate. Most of the cost lies at full rate.
+    network: how stations of one network listen to each other, None where each is picked by itself.
     """
 
     sigma_s: float = 0.1
     class_weights: tuple[float, float, float] = (1.0, 1.0, 1.0)
     channels: tuple[int, int, int] = (16, 24, 32)
+    network: NetworkConfig | None = None
 
     def __post_init__(self) -> None:
         if not self.sigma_s > 0:
@@ -50,7 +53,8 @@ class PickingConfig:
 class PickingHead(Head):
     """Probability of P, S and noise at each sample.
 
-    `predict` gives `probability` `(window, class, sample)` in the order of `CLASSES`, summing to 1.
+    `predict` gives `probability` `(window, class, sample)` in the order of `CLASSES`, summing to 1. With
+    `network`, windows of one network (`event_index`) are picked with an eye on each other: `StationExchange`.
     """
 
     config_class = PickingConfig
@@ -60,6 +64,7 @@ class PickingHead(Head):
         super().__init__(spec, config)
         self.config = config
         self.grid: TimeGrid = TimeGrid(spec.rate_hz)
+        self.exchange = StationExchange(spec, config.network) if config.network else None
         self.decoder = DenseDecoder(spec, config.channels)
         self.classify = nn.Conv1d(config.channels[0], len(CLASSES), 1, bias=False)
         self.prior = nn.Parameter(torch.zeros(len(CLASSES)))
@@ -68,9 +73,13 @@ class PickingHead(Head):
         """Begin with noise nearly everywhere: the decoder's features are several times larger than tokens."""
         init.normal_(self.classify.weight, std=0.02)
         init.copy_(self.prior, torch.tensor([PRIOR_LOGIT, PRIOR_LOGIT, 0.0]))
+        if self.exchange is not None:
+            self.exchange.init_prior()
 
     def forward(self, features: SeismicFeatures) -> dict[str, Tensor]:
         """Logits `(window, class, sample)` at the model's rate, padded to whole tokens."""
+        if self.exchange is not None:
+            features = SeismicFeatures(**{**features, "tokens": self.exchange(features)})
         return {"logits": self.classify(self.decoder(features)).float() + self.prior[:, None].float()}
 
     def predict(self, output: dict[str, Tensor], observed: Tensor | None) -> dict[str, Tensor]:

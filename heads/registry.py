@@ -14,6 +14,7 @@ from .detection import DetectionHead
 from .distance import DistanceHead
 from .event_type import EventTypeHead
 from .magnitude import MagnitudeHead
+from .origin import OriginHead
 from .picking import PickingHead
 from .polarity import PolarityHead
 
@@ -26,6 +27,7 @@ HEADS: dict[str, type[Head]] = {
     "distance": DistanceHead,
     "back_azimuth": BackAzimuthHead,
     "depth": DepthHead,
+    "origin": OriginHead,
 }
 """What a model can be asked; the name is also the key of its answer."""
 

@@ -11,6 +11,7 @@ from ..batch import WaveformBatch
 from ..records import POLARITIES
 from .heard import Heard
 from .labels import ArrivalTable
+from .plan import BRANCHES
 
 EPOCH_2020_S = 1577836800.0
 EVENT_SPACING_S = 300.0
@@ -50,6 +51,7 @@ def window_labels(heard: Heard, first_s: float, window_s: float) -> dict[str, Te
     """The labels of `loading.window_labels.window_labels`, and what only a generator knows.
 
     `pg_arrival_s`, `pn_arrival_s`, `sg_arrival_s`, `sn_arrival_s` float32 `(window, event)`.
+    `origin_s` float32 `(window, event)`: origin times after the first sample, NaN without an arrival.
     `event_type` int64 `(window,)`: position in `event_types.EVENT_TYPES`, −1 where the window misses it.
     `mechanism_deg` float32 `(window, 3)`: strike, dip, rake. `p_snr_db`, `s_snr_db` float32 `(window,)`.
     """
@@ -65,6 +67,7 @@ def window_labels(heard: Heard, first_s: float, window_s: float) -> dict[str, Te
     }
     for phase in ("P", "S", *NAMED_PHASES):
         labels[f"{phase.lower()}_arrival_s"] = _times(heard, phase, first_s, window_s)
+    labels["origin_s"] = _origins(heard, first_s, labels)
     numbers = {
         "magnitude": sources.magnitude,
         "distance_km": geometry.distance_km,
@@ -142,6 +145,14 @@ def _times(heard: Heard, phase: str, first_s: float, window_s: float) -> Tensor:
     """Arrivals of one phase within a window length of the window, float32 `(record, event)`."""
     time_s = torch.stack([table.of(phase) for table in heard.arrivals], dim=1) - first_s
     return time_s.where((time_s >= -window_s) & (time_s < 2 * window_s), torch.nan).float()
+
+
+def _origins(heard: Heard, first_s: float, labels: dict[str, Tensor]) -> Tensor:
+    """Origin times of the events of which an arrival is told, float32 `(record, event)`."""
+    travel_s = heard.views.scene.waves.travel_time_s[:, BRANCHES.index("P")]
+    origin_s = torch.stack([table.of("P") - travel_s for table in heard.arrivals], dim=1) - first_s
+    told = labels["p_arrival_s"].isfinite() | labels["s_arrival_s"].isfinite()
+    return origin_s.where(told, torch.nan).float()
 
 
 def _polarities(heard: Heard, first_s: float, window_s: float) -> Tensor:

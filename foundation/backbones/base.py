@@ -16,6 +16,7 @@ from ...data.batch import WaveformBatch
 from ...data.instruments.resampling import rate_ratio
 from ..contract import InputContract, PreparedInput
 from ..features import FeatureSpec, GainPooling, SeismicFeatures, init_module
+from ..places import WindowPlaces
 from ..token_grid import TokenGrid
 
 
@@ -129,7 +130,9 @@ class Backbone(PreTrainedModel):
         Raises ContractError where the batch breaks the input contract.
         """
         batch = batch if hidden is None else self.hide(batch, hidden)
-        return self.encode(self.prepare(batch), hidden)
+        features = self.encode(self.prepare(batch), hidden)
+        features.places = WindowPlaces.of(batch)
+        return features
 
     def encode(self, prepared: PreparedInput, hidden: Tensor | None = None) -> SeismicFeatures:
         """Features of what the contract has made ready, from which hidden samples are gone already."""

@@ -44,6 +44,7 @@ def make_labels():
         "distance_km": torch.tensor([20.0, 50.0]),
         "back_azimuth_deg": torch.tensor([10.0, 200.0]),
         "depth_km": torch.tensor([5.0, 12.0]),
+        "origin_s": torch.tensor([[1.0], [1.0]]),
     }
 
 
