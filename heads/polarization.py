@@ -24,7 +24,7 @@ def token_polarization(
 
     waveform: `(window, component, sample)` of whole tokens, 0 where not observed. components: their names.
 
-    Returns `toward` `(window, token, band, 2)`, to north and east, as shares of a frame's power in a band, and
+    Returns `toward` `(window, token, band, 2)`, to north and east, as shares of a power in a band, and
     `(window, token, band · INVARIANTS)`: log₁₀ of the power, of vertical over horizontal power, and how well
     the vertical and the horizontals move together, 0 to 1.
 

@@ -16,6 +16,7 @@ from ..foundation.features import FeatureSpec, SeismicFeatures
 from ..foundation.processes import mean_over_all
 from .base import Head
 from .calibration import StdFactor
+from .measured_arrivals import MeasuredArrivals
 from .window_summary import WindowSummary, in_full_precision
 
 UNIT_SOFTPLUS = 0.5413
@@ -29,6 +30,7 @@ class RegressionConfig:
     hidden: width of the layers. looks: learned attentions over the window, see `WindowSummary`.
     typical, spread: mean and standard deviation that an untrained head answers with, in the unit of what is
         regressed. least_std: a standard deviation below which it never says to be sure.
+    arrival_weight: of the part of the loss that teaches where P and S are, see `MeasuredArrivals`.
     """
 
     hidden: int = 64
@@ -36,10 +38,14 @@ class RegressionConfig:
     typical: float = 0.0
     spread: float = 1.0
     least_std: float = 0.05
+    arrival_weight: float = 0.1
 
     def __post_init__(self) -> None:
-        if min(self.hidden, self.looks) < 1:
-            raise ValueError(f"hidden and looks must be at least 1, found {self.hidden} and {self.looks}")
+        if min(self.hidden, self.looks) < 1 or self.arrival_weight < 0:
+            raise ValueError(
+                "hidden and looks must be at least 1 and arrival_weight not negative, "
+                f"found {self.hidden}, {self.looks} and {self.arrival_weight}"
+            )
         if not 0 < self.least_std < self.spread:
             raise ValueError(
                 "least_std must be positive and below spread, "
@@ -49,6 +55,8 @@ class RegressionConfig:
 
 class RegressionHead(Head):
     """One number a window with a standard deviation, by the likelihood of a Gaussian (Nix & Weigend 1994).
+
+    It rests on what is measured at P and S, on learned looks at the whole window, and on the gain.
 
     label: the name of what is learned among the batch's labels.
     """
@@ -60,7 +68,8 @@ class RegressionHead(Head):
         super().__init__(spec, config)
         self.config = config
         self.summary = WindowSummary(spec, config.hidden, config.looks, with_gain=True)
-        self.hidden = nn.Linear(self.summary.width, config.hidden)
+        self.measured = MeasuredArrivals(spec)
+        self.hidden = nn.Linear(self.summary.width + self.measured.width, config.hidden)
         self.answer = nn.Linear(config.hidden, 2)
 
     def init_prior(self) -> None:
@@ -68,12 +77,17 @@ class RegressionHead(Head):
         init.normal_(self.answer.weight, std=0.02)
 
     def forward(self, features: SeismicFeatures) -> dict[str, Tensor]:
-        """Mean and standard deviation `(window,)` of what is regressed, float32 under mixed precision too."""
+        """Mean and standard deviation `(window,)` of what is regressed, float32 under mixed precision too,
+        and log attention `(window, token, 2)` of the looks for P and S.
+        """
         with in_full_precision(features["tokens"]):
-            raw = self.answer(F.gelu(self.hidden(self.summary(features)))).float()
+            figures, looks = self.measured(features)
+            summary = self.summary(features)
+            known = torch.cat((summary, figures.to(summary.dtype)), dim=1)
+            raw = self.answer(F.gelu(self.hidden(known))).float()
         mean = self.config.typical + self.config.spread * raw[:, 0]
         std = self.config.least_std + self.config.spread * F.softplus(raw[:, 1] + UNIT_SOFTPLUS)
-        return {"mean": mean, "std": std}
+        return {"mean": mean, "std": std, "looks": looks}
 
     @abstractmethod
     def predict(self, output: dict[str, Tensor], observed: Tensor | None) -> dict[str, Tensor]:
@@ -90,11 +104,16 @@ class RegressionHead(Head):
     def loss(
         self, output: dict[str, Tensor], batch: WaveformBatch, features: SeismicFeatures
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Negative log likelihood above its lowest possible value, so that 0 is perfect and surely so."""
+        """Negative log likelihood above its lowest possible value, so that 0 is perfect and surely so, and
+        the looks' part.
+        """
         target = self.target(batch)
         known = target.isfinite()
         nll = gaussian_nll(output, torch.where(known, target, 0.0), self.config.least_std)
         loss = self.average(nll, target, known)
+        if self.config.arrival_weight > 0:
+            misplaced = self.measured.looks.misplaced(output["looks"], batch, features, known)
+            loss = loss + self.config.arrival_weight * misplaced
         return loss, {"loss": loss.detach(), "labelled_share": known.float().mean()}
 
 

@@ -58,10 +58,18 @@ def test_unknown_setting_of_a_head_is_an_error(name):
         ),
         ("event_type", {"classes": ["noise"]}, "classes must be two or more"),
         ("event_type", {"arrival_weight": -1.0}, "arrival_weight not negative"),
-        ("magnitude", {"hidden": 0}, "hidden and looks must be at least 1, found 0 and 2"),
+        (
+            "magnitude",
+            {"hidden": 0},
+            "hidden and looks must be at least 1 and arrival_weight not negative, found 0, 2 and 0.1",
+        ),
         ("magnitude", {"least_std": 2.0}, "least_std must be positive and below spread"),
         ("distance", {"least_km": 0.0}, "least_km must be positive"),
-        ("depth", {"looks": 0}, "hidden and looks must be at least 1, found 64 and 0"),
+        (
+            "depth",
+            {"looks": 0},
+            "hidden and looks must be at least 1 and arrival_weight not negative, found 64, 0 and 0.1",
+        ),
         ("back_azimuth", {"max_kappa": 0.0}, "max_kappa must be positive"),
         ("back_azimuth", {"looks": 0}, "hidden and looks must be at least 1"),
     ],
@@ -88,6 +96,7 @@ def all_labels(labels_of):
         values = {"magnitude": 1.0, "distance_km": 30.0, "back_azimuth_deg": 100.0, "depth_km": 6.0}
         labels |= {key: torch.where(known, value * number, NAN) for key, value in values.items()}
         labels["event_type"] = torch.where(known, torch.arange(len(p_s)) % 2, -1)
+        labels["origin_s"] = labels["p_arrival_s"] - 1.0
         labels["polarity"] = torch.where(known, torch.arange(len(p_s)) % 3, -1)[:, None]
         return labels
 

@@ -9,6 +9,7 @@ from scipy import stats
 from seisfm.foundation.features import FeatureSpec, SeismicFeatures
 from seisfm.heads.back_azimuth import von_mises_nll
 from seisfm.heads.groups import mean_of_groups
+from seisfm.heads.measured_arrivals import MeasuredArrivals
 from seisfm.heads.polarization import token_polarization
 from seisfm.heads.registry import HEADS, make_head
 from seisfm.heads.regression import gaussian_nll
@@ -187,7 +188,8 @@ def test_balanced_magnitudes_count_by_bin(batch_of):
     batch = batch_of(5, labels={"magnitude": magnitude})
     output = {"mean": torch.tensor([1.1, 1.2, 1.3, 4.1, 0.0]), "std": torch.ones(5)}
     plain, balanced = (
-        float(head_of("magnitude", balanced=b).loss(output, batch, features_of(5))[0]) for b in (False, True)
+        float(head_of("magnitude", balanced=b, arrival_weight=0.0).loss(output, batch, features_of(5))[0])
+        for b in (False, True)
     )
     least = math.log(1 / 0.05)
     assert plain == pytest.approx(least + 0.5 / 4)
@@ -297,3 +299,19 @@ def test_a_direction_needs_both_horizontals():
     head = head_of("back_azimuth")
     answer = head.predict(head(features_of(1, waveform=one)), None)
     assert float(answer["back_azimuth_kappa"].detach()) < 1e-5
+
+
+def test_s_minus_p_and_amplitudes_are_measured_where_the_looks_are():
+    measured = MeasuredArrivals(BARE)
+    waveform = torch.zeros(1, 3, 640)
+    tone = torch.sin(2 * math.pi * 6.0 * torch.arange(640) / 100.0)
+    waveform[..., :320], waveform[..., 320:] = 0.1 * tone[:320], tone[320:]
+    sharp = torch.full((1, 40, 2), -100.0)
+    sharp[0, 8, 0] = sharp[0, 30, 1] = 100.0
+    measured.looks.score.forward = lambda tokens: sharp
+    figures, _ = measured(features_of(1, waveform=waveform))
+    assert figures.shape == (1, MeasuredArrivals.width)
+    assert figures[0, 0].item() == pytest.approx(22 * 0.16 / 10.0, abs=1e-4)
+    assert figures[0, 1].item() == pytest.approx(math.log(22 * 0.16), abs=1e-4)
+    p_level, s_level = figures[0, 2:].reshape(2, 4)[:, 2].tolist()
+    assert s_level - p_level == pytest.approx(2.0, abs=0.01)
