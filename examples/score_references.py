@@ -98,7 +98,8 @@ class GivenModel:
         head = {"magnitude": (self.model.config.heads or {})["magnitude"]}
         started = model_on_base(self.path, head, {}, seed=0)
         tunable = apply_method(started.model, MethodConfig(kind="head"))
-        sides = split_by_event(train, {"train": 0.85, "validation": 0.15}, 0)
+        # Another seed than that of the folds: of one seed, a side would be a part of a fold.
+        sides = split_by_event(train, {"train": 0.85, "validation": 0.15}, 1)
         training = TrainingConfig(
             max_steps=steps, batch_size=32, learning_rate=3e-3, warmup_steps=steps // 10,
             checkpoint_every=-(-steps // 4), log_every=steps,
