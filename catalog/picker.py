@@ -29,12 +29,16 @@ from .pick_table import PickTable
 from .refinement import Refinement
 from .windows import Blend, batched, cut_record, grid_starts, model_components
 
+UNKNOWN_THRESHOLD = 0.3
+"""The least probability of a pick where neither the user nor the model says one."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class PickerConfig:
     """How picks are made.
 
-    p_threshold, s_threshold, detection_threshold: least probabilities.
+    p_threshold, s_threshold, detection_threshold: least probabilities. None takes what the model recommends
+        (`PickCalibration`), or `UNKNOWN_THRESHOLD` where it does not.
     window_s: what the model sees at once; None takes what its contract prefers.
     overlap: share of a window that the next one covers too.
     min_separation_s: of two picks of a phase that are closer, the more probable one stays.
@@ -45,8 +49,8 @@ class PickerConfig:
     max_gap_s: longer gaps end a record; shorter ones are NaN inside of it.
     """
 
-    p_threshold: float = 0.3
-    s_threshold: float = 0.3
+    p_threshold: float | None = None
+    s_threshold: float | None = None
     detection_threshold: float = 0.5
     window_s: float | None = None
     overlap: float = 0.5
@@ -59,8 +63,9 @@ class PickerConfig:
 
     def __post_init__(self) -> None:
         for name in ("p_threshold", "s_threshold", "detection_threshold", "candidate_fraction"):
-            if not 0.0 < getattr(self, name) <= 1.0:
-                raise ValueError(f"{name} must be above 0 and at most 1, found {getattr(self, name)}")
+            value = getattr(self, name)
+            if value is not None and not 0.0 < value <= 1.0:
+                raise ValueError(f"{name} must be above 0 and at most 1, found {value}")
         if not 0.0 <= self.overlap < 1.0:
             raise ValueError(f"overlap must be from 0 to below 1, found {self.overlap}")
         if self.batch_size < 1 or self.min_separation_s < 0:
@@ -68,11 +73,6 @@ class PickerConfig:
                 "batch_size must be at least 1 and min_separation_s not negative, found "
                 f"{self.batch_size} and {self.min_separation_s}"
             )
-
-    @property
-    def thresholds(self) -> dict[str, float]:
-        """The least probability of a pick, by phase."""
-        return {"P": self.p_threshold, "S": self.s_threshold}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +126,11 @@ class Picker:
                 f"window_s must be {shortest:g} to {longest:g} s for this model, found {self.window_s:g} s"
             )
         self.revision = revision or fingerprint(model)
-        self.calibration = pick_calibration(model)
+        self.calibration = known = pick_calibration(model)
+        self.thresholds = {
+            "P": self.config.p_threshold or known.p_threshold or UNKNOWN_THRESHOLD,
+            "S": self.config.s_threshold or known.s_threshold or UNKNOWN_THRESHOLD,
+        }
         self.num_curves = len(CURVES) + (len(POLARITIES) if "polarity" in getattr(model, "heads", ()) else 0)
 
     @classmethod
@@ -169,10 +173,10 @@ class Picker:
         probability = torch.cat([curves[:2], 1.0 - curves[:2].sum(dim=0, keepdim=True)]).clamp_(0.0, 1.0)
         config = self.config
         fraction = config.candidate_fraction if config.refine else 1.0
-        first = {phase: fraction * threshold for phase, threshold in config.thresholds.items()}
+        first = {phase: fraction * threshold for phase, threshold in self.thresholds.items()}
         found = pick_peaks(probability, record.sampling_rate_hz, first, config.min_separation_s)
         if config.refine:
-            found = self._refinement(record, first)(found).above(config.thresholds)
+            found = self._refinement(record, first)(found).above(self.thresholds)
         table = PickTable.from_rows(self._rows(record, found, curves[len(CURVES) :].numpy()))
         return table, find_detections(record, curves[2].numpy(), config.detection_threshold)
 

@@ -23,7 +23,7 @@ def add_to(app: typer.Typer) -> None:
 
 def leakage(
     scored: Annotated[Path, typer.Argument(help="The records that scores are made of.")],
-    trained: Annotated[str, typer.Argument(help="Training data, or a model's folder, bundled name or hub id.")],
+    trained: Annotated[str, typer.Argument(help="Training data, or a model: folder, name or hub id.")],
     out: Annotated[Path | None, typer.Option(help="List the leaking records: record_id, reason.")] = None,
     within_s: Annotated[float, typer.Option(help="Origins so near are one earthquake.")] = 2.0,
     within_km: Annotated[float, typer.Option(help="Epicentres so near are one earthquake.")] = 25.0,

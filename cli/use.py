@@ -47,8 +47,12 @@ def pick(
     ],
     model: Annotated[str, typer.Option(help="A model's folder, hub id or bundled name.")],
     out: Annotated[Path, typer.Option(help="Picks: .csv, .parquet, or .xml/.qml for QuakeML.")],
-    p_threshold: Annotated[float, typer.Option(help="Least probability of a P pick.")] = 0.3,
-    s_threshold: Annotated[float, typer.Option(help="Least probability of an S pick.")] = 0.3,
+    p_threshold: Annotated[
+        float | None, typer.Option(help="Least probability of a P pick; the model's own, or 0.3.")
+    ] = None,
+    s_threshold: Annotated[
+        float | None, typer.Option(help="Least probability of an S pick; the model's own, or 0.3.")
+    ] = None,
     revision: Annotated[str | None, typer.Option(help="Which revision of the model on the hub.")] = None,
 ) -> Outcome:
     """Pick P and S arrivals in waveform files.

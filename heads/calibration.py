@@ -105,6 +105,8 @@ class PickCalibration(Calibration):
         exceed 1, whatever they were.
     time_floor_s, time_spread_s: a pick of probability p is off by √(floor² + (spread (1 − p))²), one standard
         deviation. None: a pick's uncertainty is the width of its peak, which nobody compared with residuals.
+    p_threshold, s_threshold: the least calibrated probability that makes a pick, where a user asks for none;
+        such as those that give so many false picks in an hour of noise.
     """
 
     temperature: float = 1.0
@@ -112,9 +114,15 @@ class PickCalibration(Calibration):
     s_odds: float = 1.0
     time_floor_s: float | None = None
     time_spread_s: float | None = None
+    p_threshold: float | None = None
+    s_threshold: float | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if max(self.p_threshold or 0.0, self.s_threshold or 0.0) > 1.0:
+            raise ValueError(
+                f"thresholds must be at most 1, found {self.p_threshold} for P and {self.s_threshold} for S"
+            )
         if self.p_odds * self.s_odds > 1.0 + 1e-9:
             raise ValueError(
                 "p_odds times s_odds must not exceed 1, or P and S could exceed it together, "

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from seisfm.catalog.picker import Picker, PickerConfig
+from seisfm.catalog.picker import UNKNOWN_THRESHOLD, Picker, PickerConfig
 from seisfm.foundation.backbones.seismic import SeismicConfig
 from seisfm.foundation.contract import InputContract, WindowRange
 from seisfm.heads.task_model import SeismicTaskConfig, SeismicTaskModel
@@ -51,3 +51,14 @@ def test_a_misspelt_setting_and_a_missing_model_are_named(folder):
         Picker.from_pretrained(str(folder), p_treshold=0.1)
     with pytest.raises(FileNotFoundError, match="no-such-model"):
         Picker.from_pretrained("no-such-model")
+
+
+def test_a_model_recommends_its_own_thresholds(folder, tmp_path):
+    model = SeismicTaskModel.from_pretrained(folder)
+    assert Picker(model).thresholds == {"P": UNKNOWN_THRESHOLD, "S": UNKNOWN_THRESHOLD}
+    model.config.calibrate({"picking": {"p_threshold": 0.6}})
+    model.save_pretrained(tmp_path)
+    assert Picker.from_pretrained(str(tmp_path)).thresholds == {"P": 0.6, "S": UNKNOWN_THRESHOLD}
+    assert Picker.from_pretrained(str(tmp_path), p_threshold=0.2).thresholds["P"] == 0.2
+    with pytest.raises(ValueError, match="thresholds must be at most 1"):
+        model.config.calibrate({"picking": {"s_threshold": 1.5}})
