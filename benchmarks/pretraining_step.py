@@ -26,6 +26,7 @@ from statistics import median
 from typing import Any
 
 import torch
+from einops import rearrange
 from seisfm.data.batch import WaveformBatch
 from seisfm.foundation.backbones.seismic import SIZES, SeismicConfig, SeismicModel
 from seisfm.foundation.contract import InputContract
@@ -56,10 +57,11 @@ class LinearPatches(nn.Module):
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        self.patch = nn.Conv1d(len(COMPONENTS), dim, TOKEN_SAMPLES, stride=TOKEN_SAMPLES)
+        self.embed = nn.Linear(len(COMPONENTS) * TOKEN_SAMPLES, dim)
 
-    def forward(self, waveform: Tensor, observed: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        return self.patch(waveform).transpose(1, 2), ()
+    def pieces(self, waveform: Tensor, observed: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        pattern = "window component (token sample) -> window token (component sample)"
+        return rearrange(waveform, pattern, sample=TOKEN_SAMPLES), ()
 
 
 def our_step(size: str, num_windows: int, stem: bool = True) -> tuple[nn.Module, Step]:

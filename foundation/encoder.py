@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from .handmade_gradients import Rotated, ScaledToUnitRMS, by_hand
+from .handmade_gradients import Gated, ScaledAndRotated, ScaledToUnitRMS, by_hand
 from .packing import Packing
 
 LINEAR_NAMES = ("query", "key", "value", "out", "gate", "up", "down")
@@ -43,8 +43,6 @@ def rotate(vectors: Tensor, angles: tuple[Tensor, Tensor]) -> Tensor:
     The angles broadcast: vectors in another order take them in that order.
     """
     cosine, sine = angles
-    if by_hand(vectors):
-        return Rotated.apply(vectors.float(), cosine, sine).to(vectors.dtype)
     first, second = vectors.float().chunk(2, dim=-1)
     turned = torch.cat((first * cosine - second * sine, second * cosine + first * sine), dim=-1)
     return turned.to(vectors.dtype)
@@ -60,8 +58,15 @@ class Norm(nn.RMSNorm):
         """Scale the last dimension to unit RMS."""
         features = features.to(self.weight.dtype)
         if by_hand(features):
-            return ScaledToUnitRMS.apply(features, self.weight, self.eps, -1)
+            return ScaledToUnitRMS.apply(features, self.weight, self.eps)
         return super().forward(features)
+
+    def rotated(self, vectors: Tensor, angles: tuple[Tensor, Tensor]) -> Tensor:
+        """`rotate` what the norm makes of vectors, in the precision that these have."""
+        if by_hand(vectors):
+            wide = vectors.to(self.weight.dtype)
+            return ScaledAndRotated.apply(wide, self.weight, *angles, self.eps).to(vectors.dtype)
+        return rotate(self(vectors).to(vectors.dtype), angles)
 
 
 class Attention(nn.Module):
@@ -88,8 +93,7 @@ class Attention(nn.Module):
         value = rearrange(self.value(tokens), split, head=self.num_heads)
         # As the linear layers left them in memory; the heads come first for the attention alone.
         turns = (angles[0].transpose(1, 2), angles[1].transpose(1, 2))
-        query = rotate(self.query_norm(query).to(value.dtype), turns)
-        key = rotate(self.key_norm(key).to(value.dtype), turns)
+        query, key = self.query_norm.rotated(query, turns), self.key_norm.rotated(key, turns)
         query, key, value = (part.transpose(1, 2) for part in (query, key, value))
         attended = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
         return self.out(rearrange(attended, "window head token dim -> window token (head dim)"))
@@ -106,7 +110,8 @@ class FeedForward(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Mix the features of each token `(window, token, dim)`."""
-        return self.down(F.silu(self.gate(tokens)) * self.up(tokens))
+        gate, values = self.gate(tokens), self.up(tokens)
+        return self.down(Gated.apply(gate, values) if by_hand(gate) else F.silu(gate) * values)
 
 
 class Block(GradientCheckpointingLayer):

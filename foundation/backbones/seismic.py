@@ -12,7 +12,7 @@ from ..encoder import Encoder
 from ..features import FeatureSpec, GainPooling
 from ..stem import STRIDES, Stem
 from ..token_grid import TokenGrid
-from .base import BackboneConfig, TokenBackbone
+from .base import BackboneConfig, TokenBackbone, visible_entries
 
 SIZES: dict[str, dict[str, Any]] = {
     "tiny": {
@@ -108,6 +108,15 @@ class SeismicModel(TokenBackbone):
     def embed(self, grid: TokenGrid) -> tuple[Tensor, tuple[Tensor, ...]]:
         """The stem's tokens and skips."""
         return self.stem(grid.waveform, grid.observed)
+
+    def read(self, grid: TokenGrid, hidden: Tensor | None = None) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """See `Backbone.read`. Hidden tokens are dropped before they are embedded."""
+        if hidden is None:
+            return super().read(grid)
+        pieces, skips = self.stem.pieces(grid.waveform, grid.observed)
+        parts = (pieces, grid.token_time_s, grid.token_observed)
+        pieces, time_s, observed = (visible_entries(part, hidden) for part in parts)
+        return self.contextualize(self.stem.embed(pieces), time_s, observed), skips
 
     def contextualize(self, tokens: Tensor, token_time_s: Tensor, observed: Tensor) -> Tensor:
         """The transformer's tokens."""

@@ -8,9 +8,12 @@ both the sharp onset and the slow decay.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from .base import mean_over_all
@@ -49,26 +52,61 @@ def log_spectral_distance(
         taper = torch.hann_window(length, device=predicted.device)
         weight = _frame_weight(judged, taper)
         weight = torch.where(weight >= config.min_weight, weight, 0.0)
-        difference = _log_power(predicted, taper, config.floor) - _log_power(truth, taper, config.floor)
-        per_frame = 0.5 * difference.abs().mean(dim=-2)
+        logarithms = [LogPower.apply(waveform, taper, config.floor) for waveform in (predicted, truth)]
+        per_frame = 0.5 * (logarithms[0] - logarithms[1]).abs().mean(dim=-1)
         distances.append(mean_over_all((per_frame * weight).sum(), weight.sum()))
     return torch.stack(distances).mean()
 
 
-def _log_power(waveform: Tensor, taper: Tensor, floor: float) -> Tensor:
-    """Log power `(window, component, frequency, frame)`, with power 1 for white noise of unit variance."""
-    hop = max(1, len(taper) // 4)
-    spectrum = torch.stft(
-        waveform.flatten(0, 1), len(taper), hop, window=taper, center=False, return_complex=True
-    )
-    power = torch.view_as_real(spectrum).square().sum(dim=-1) / taper.square().sum()
-    return (power + floor).log().unflatten(0, waveform.shape[:2])
+class LogPower(Function):
+    """Log power of the tapered frames of a waveform, with power 1 for white noise of unit variance.
+
+    With a gradient by hand: torch's own goes through complex spectra of both signs of the frequency, and
+    through all that the logarithm is put together from. Half of the loss's time forwards and backwards.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, waveform: Tensor, taper: Tensor, floor: float) -> Tensor:
+        """Of waveforms `(…, sample)` the logarithms `(…, frame, frequency)`; frames advance by a quarter."""
+        spectrum = torch.fft.rfft(waveform.unfold(-1, len(taper), _hop(taper)) * taper)
+        real, imaginary = torch.view_as_real(spectrum).unbind(dim=-1)
+        power = real.square().addcmul_(imaginary, imaginary).div_(taper.square().sum()).add_(floor)
+        ctx.save_for_backward(spectrum, power, taper)
+        ctx.num_samples = waveform.shape[-1]
+        return power.log()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        """Of |X(f)|² a frame's sample has the derivative 2 Re(X(f) exp(2πi f t)): an inverse transform."""
+        spectrum, power, taper = ctx.saved_tensors
+        length = len(taper)
+        weight = (gradient / power).mul_(length / taper.square().sum())
+        # irfft counts each frequency twice but these, which have no negative twin.
+        weight[..., 0] *= 2
+        if length % 2 == 0:
+            weight[..., -1] *= 2
+        frames = torch.fft.irfft(spectrum * weight, n=length).mul_(taper)
+        return _overlapped(frames, _hop(taper), ctx.num_samples), None, None
+
+
+def _hop(taper: Tensor) -> int:
+    return max(1, len(taper) // 4)
+
+
+def _overlapped(frames: Tensor, hop: int, num_samples: int) -> Tensor:
+    """The sum `(…, sample)` of frames `(…, frame, sample)`, each `hop` samples after the one before."""
+    total = frames.new_zeros(*frames.shape[:-2], num_samples)
+    for index, piece in enumerate(frames.split(hop, dim=-1)):
+        # Pieces no longer than the hop do not touch each other: the view has each sample once.
+        view = total[..., index * hop :].unfold(-1, piece.shape[-1], hop)
+        view[..., : piece.shape[-2], :].add_(piece)
+    return total
 
 
 def _frame_weight(judged: Tensor, taper: Tensor) -> Tensor:
     """The share of each frame's tapered power that is judged, `(window, component, frame)`."""
-    hop = max(1, len(taper) // 4)
     kernel = (taper.square() / taper.square().sum())[None, None]
-    return F.conv1d(judged.flatten(0, 1)[:, None].float(), kernel, stride=hop)[:, 0].unflatten(
+    return F.conv1d(judged.flatten(0, 1)[:, None].float(), kernel, stride=_hop(taper))[:, 0].unflatten(
         0, judged.shape[:2]
     )

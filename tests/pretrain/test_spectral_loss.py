@@ -2,7 +2,8 @@ import math
 
 import pytest
 import torch
-from seisfm.pretrain.objectives.spectral_loss import SpectralLossConfig, log_spectral_distance
+from seisfm.pretrain.objectives.spectral_loss import LogPower, SpectralLossConfig, log_spectral_distance
+from torch.autograd import gradcheck
 
 RATE_HZ = 100.0
 
@@ -65,3 +66,14 @@ def test_lengths_and_floor_must_be_positive():
         SpectralLossConfig(lengths_s=())
     with pytest.raises(ValueError, match="lengths_s and floor must be positive"):
         SpectralLossConfig(floor=0.0)
+
+
+@pytest.mark.parametrize("length", [32, 9, 5, 1])
+def test_log_power_is_that_of_torchs_spectrogram_and_its_gradient_that_of_small_differences(length):
+    waveform, taper = noise(0, (1, 2, 43)).double(), torch.hann_window(length, dtype=torch.float64)
+    spectrum = torch.stft(
+        waveform[0], length, max(1, length // 4), window=taper, center=False, return_complex=True
+    )
+    expected = (spectrum.abs().square() / taper.square().sum() + 1e-3).log().transpose(-1, -2)
+    assert torch.allclose(LogPower.apply(waveform, taper, 1e-3)[0], expected)
+    assert gradcheck(lambda x: LogPower.apply(x, taper, 1e-3), (waveform.requires_grad_(),))
