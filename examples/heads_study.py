@@ -28,7 +28,10 @@ from seisfm.finetune.run import FinetuneConfig, finetune
 from seisfm.heads.task_model import load_model
 from seisfm.pretrain.run import PretrainConfig, pretrain
 
-SHARED = ("train", "noise", "backbone", "size", "architecture", "contract", "windows", "augmentation")
+SHARED = (
+    *("train", "noise", "backbone", "size", "architecture", "contract", "windows", "augmentation"),
+    *("validation_fraction", "validation_windows"),
+)
 """What a pretraining takes over from the fine-tuning; `train` becomes its `sources`."""
 
 OWN = ("output_dir", "seed", "valid", "base", "revision")

@@ -125,6 +125,9 @@ def test_a_small_study_from_training_to_its_table(example, tmp_path, monkeypatch
         f"run={run}",
         "windows=16",
         "scores.num_events=12",
+        "scores.fit_events=60",
+        "scores.classes=[earthquake,quarry_blast]",
+        "scores.sources.jitters_s=[0.0]",
         "scores.sources.num_resamples=20",
         "arms=[{name: multi}, {name: learned, pretrained: true}, {name: alone, heads: [depth], share: 0.5}]",
     ]
