@@ -39,9 +39,12 @@ class ConvOverTime(nn.Conv1d):
     first has to sort what `nn.Conv1d` is given: forwards and backwards in three quarters of the time.
     """
 
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int) -> None:
+        super().__init__(in_channels, out_channels, kernel_size, padding=kernel_size // 2)
+
     def forward(self, features: Tensor) -> Tensor:
         """As many samples as there were, with other channels."""
-        weight, padding = self.weight[:, :, None], (0, self.padding[0])
+        weight, padding = self.weight[:, :, None], (0, self.kernel_size[0] // 2)
         return _as_features(F.conv2d(_as_image(features), weight, self.bias, padding=padding))
 
 
@@ -60,7 +63,7 @@ class ResidualConv(nn.Module):
     def __init__(self, channels: int, kernel_size: int) -> None:
         super().__init__()
         self.norm = Norm(channels)
-        self.conv = ConvOverTime(channels, channels, kernel_size, padding=kernel_size // 2)
+        self.conv = ConvOverTime(channels, channels, kernel_size)
         self.mix = ConvOverTime(channels, channels, 1)
 
     def forward(self, features: Tensor) -> Tensor:
@@ -127,10 +130,10 @@ class Stem(nn.Module):
     ) -> None:
         super().__init__()
         full, half, quarter = channels
-        self.full_rate = ConvOverTime(3 * num_components, full, 11, padding=5)
-        self.half_rate = ConvOverTime(full, half, 7, padding=3)
+        self.full_rate = ConvOverTime(3 * num_components, full, 11)
+        self.half_rate = ConvOverTime(full, half, 7)
         self.half_refine = ResidualConv(half, 7)
-        self.quarter_rate = ConvOverTime(half, quarter, 7, padding=3)
+        self.quarter_rate = ConvOverTime(half, quarter, 7)
         self.quarter_refine = ResidualConv(quarter, 7)
         self.patch_samples = token_samples // STRIDES[-1]
         self.patch = nn.Linear(quarter * self.patch_samples, dim)
