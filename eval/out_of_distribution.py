@@ -2,12 +2,14 @@
 
 A network answers whatever it is shown. The Mahalanobis distance of its own features to those of windows like
 the ones that it knows (Lee et al. 2018, NeurIPS) tells when an answer should not be trusted, whatever the
-answer says of itself.
+answer says of itself. A network that was taught to overlook glitches has no features that tell of them: a
+plain description of the recording stands beside its own.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,10 +23,14 @@ from ..foundation.features import SeismicFeatures
 from ..heads.model_folder import ADAPTER_WEIGHTS, WEIGHTS, ModelError, ModelFolder
 from ..heads.task_model import SeismicTaskModel
 from .model_picker import evaluation_mode
+from .window_description import describe_recording
 
 FILE = "ood.safetensors"
 
 LEAST_WINDOWS = 20
+
+LEAST_STD = 0.01
+"""Joins the spread of each feature: of one that is the same in all ordinary windows, rounding is nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +46,12 @@ class OutOfDistribution:
     ordinary: np.ndarray
 
     @classmethod
-    def fit(cls, features: np.ndarray, held_out: np.ndarray) -> OutOfDistribution:
+    def fit(
+        cls, features: np.ndarray, held_out: np.ndarray, sizes: Sequence[int] | None = None
+    ) -> OutOfDistribution:
         """From features `(window, feature)` of ordinary windows, and of other ordinary ones for the scale.
+
+        sizes: of blocks of features that count the same, however many they are; one block without them.
 
         Raises ValueError for fewer than `LEAST_WINDOWS` of either.
         """
@@ -50,9 +60,17 @@ class OutOfDistribution:
                 f"a score of strangeness needs {LEAST_WINDOWS} windows to fit and as many to compare with, "
                 f"found {len(features)} and {len(held_out)}"
             )
-        mean, scale = features.mean(axis=0), features.std(axis=0) + 1e-6
-        covariance = shrunk_covariance((features - mean) / scale)
-        factor = np.linalg.inv(np.linalg.cholesky(covariance)) / scale
+        num_features = features.shape[1]
+        ends = np.cumsum(sizes or [num_features])
+        if ends[-1] != num_features:
+            raise ValueError(f"sizes must add up to the {num_features} features, found {sizes}")
+        mean, scale = features.mean(axis=0), features.std(axis=0) + LEAST_STD
+        factor = np.zeros((num_features, num_features))
+        for block in np.split(np.arange(num_features), ends[:-1]):
+            covariance = shrunk_covariance(((features - mean) / scale)[:, block])
+            share = num_features / (len(ends) * len(block))
+            whitened = np.linalg.inv(np.linalg.cholesky(covariance)) / scale[block]
+            factor[np.ix_(block, block)] = np.sqrt(share) * whitened
         plain = cls(mean=mean, factor=factor, ordinary=np.zeros(0))
         return cls(mean=mean, factor=factor, ordinary=np.sort(plain.score(held_out)))
 
@@ -110,18 +128,26 @@ def weights_of(folder: ModelFolder) -> str:
 
 
 def window_features(model: SeismicTaskModel, batch: WaveformBatch) -> np.ndarray:
-    """What a model knows of each window, `(window, 2 · dim)`: mean and spread of its tokens over time.
+    """What a model knows of each window `(window, feature)`, and what the recording looks like.
 
-    The tokens know no gain, so that an amplifier makes no window strange.
+    Mean and spread of its tokens over time, and `describe_recording` of what it is fed: `feature_sizes` tells
+    how many each are. Neither knows the gain, so that an amplifier makes no window strange.
     """
-    device = next(model.parameters()).device
+    blind = batch.replace(labels={}, event_id=None).to(next(model.parameters()).device)
     with evaluation_mode(model):
-        features: SeismicFeatures = model.encoder(batch.replace(labels={}, event_id=None).to(device))
+        features: SeismicFeatures = model.encoder(blind)
+        recording = describe_recording(model.contract.prepare(blind), model.contract.model_rate_hz)
     tokens, observed = features["tokens"].double(), features["token_observed"][..., None].double()
     count = observed.sum(dim=1).clamp(min=1.0)
     mean = (tokens * observed).sum(dim=1) / count
     spread = ((tokens - mean[:, None]).square() * observed).sum(dim=1) / count
-    return torch.cat([mean, spread.sqrt()], dim=1).cpu().numpy()
+    return torch.cat([mean, spread.sqrt(), recording], dim=1).cpu().numpy()
+
+
+def feature_sizes(model: SeismicTaskModel, features: np.ndarray) -> tuple[int, int]:
+    """How many of the columns of `window_features` are the network's, and how many the recording's."""
+    own = 2 * model.encoder.feature_spec.dim
+    return own, features.shape[1] - own
 
 
 def shrunk_covariance(centred: np.ndarray) -> np.ndarray:

@@ -153,13 +153,16 @@ class PickCalibration(Calibration):
 
         Raises ValueError for another phase, or a probability that is not between 0 and 1.
         """
-        if phase not in ("P", "S") or not 0.0 < probability < 1.0:
-            raise ValueError(
-                f"expected P or S and a probability between 0 and 1, found {phase}: {probability}"
-            )
-        factor = self.p_odds if phase == "P" else self.s_odds
-        odds = (probability / (1.0 - probability)) ** (1.0 / self.temperature) * factor
+        odds = _odds(phase, probability) ** (1.0 / self.temperature) * self._factor(phase)
         return odds / (1.0 + odds)
+
+    def uncalibrated(self, phase: str, probability: float) -> float:
+        """The other way: what the network itself says where this calibration makes `probability` of it."""
+        odds = (_odds(phase, probability) / self._factor(phase)) ** self.temperature
+        return odds / (1.0 + odds)
+
+    def _factor(self, phase: str) -> float:
+        return self.p_odds if phase == "P" else self.s_odds
 
     def time_std_s(self, probability: np.ndarray, width_s: np.ndarray) -> np.ndarray:
         """The standard deviation of picks' times in seconds.
@@ -170,3 +173,9 @@ class PickCalibration(Calibration):
         if self.time_floor_s is None or self.time_spread_s is None:
             return width_s
         return np.hypot(self.time_floor_s, self.time_spread_s * (1.0 - probability))
+
+
+def _odds(phase: str, probability: float) -> float:
+    if phase not in ("P", "S") or not 0.0 < probability < 1.0:
+        raise ValueError(f"expected P or S and a probability between 0 and 1, found {phase}: {probability}")
+    return probability / (1.0 - probability)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from ...data.loading.windows import WindowConfig
 from ...data.sources import SourceConfig
@@ -15,7 +15,7 @@ class CalibrationConfig:
     model, revision: folder or hub id. output_dir: where the calibrated model and the report go; the model's
         own folder is calibrated in place.
     data: labelled records that the model has not learned from. noise: records without arrivals.
-    windows: how they are cut. Harmonize them as for training.
+    windows: how they are cut and harmonized; None takes what the model was trained with (`training.yaml`).
     max_records: so many records at most of each of `data` and `noise`, evenly chosen.
     windows_per_record, noise_windows: of each record, and of what lies ahead of its first arrival.
     fit_share: of the events; their windows make the calibration, the other events' windows score it.
@@ -29,7 +29,7 @@ class CalibrationConfig:
     data: tuple[SourceConfig, ...]
     noise: tuple[SourceConfig, ...] = ()
     revision: str | None = None
-    windows: WindowConfig = field(default_factory=WindowConfig)
+    windows: WindowConfig | None = None
     max_records: int = 1000
     windows_per_record: int = 1
     noise_windows: int = 1

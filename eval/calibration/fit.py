@@ -1,10 +1,13 @@
-"""The numbers that make answers honest, each by the likelihood of windows held out."""
+"""The numbers that make answers honest on windows held out: by likelihood, or by coverage."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import numpy as np
 from scipy.optimize import minimize, minimize_scalar
-from scipy.special import expit, i0e, logsumexp
+from scipy.special import expit, logsumexp
 
 from .judged import JudgedAngles, JudgedClasses, JudgedNumbers
 
@@ -30,19 +33,23 @@ def fit_temperature(judged: JudgedClasses) -> float:
 
 
 def fit_std_factor(judged: JudgedNumbers) -> float:
-    """The factor at which the truths are most likely: the root mean square of errors over deviations."""
-    return float(np.sqrt(np.mean((judged.error / judged.std) ** 2)))
+    """The factor of the standard deviations at which central intervals of all levels hold what they claim."""
+    return _best(lambda x: _uneven(replace(judged, std=judged.std * np.exp(x)).central_rank()))
 
 
 def fit_kappa_factor(judged: JudgedAngles) -> float:
-    """The factor of the concentrations at which the true directions are most likely."""
-    away = 1.0 - np.cos(np.radians(judged.error_deg))
+    """The factor of the concentrations at which central intervals of all levels hold what they claim."""
+    return _best(lambda x: _uneven(replace(judged, kappa=judged.kappa * np.exp(x)).central_rank()))
 
-    def nll(log_factor: float) -> float:
-        kappa = judged.kappa * np.exp(log_factor)
-        return float(np.mean(kappa * away + np.log(i0e(kappa))))
 
-    return _best(nll)
+def _uneven(central_rank: np.ndarray) -> float:
+    """How far ranks are from even in 0 to 1: the mean square distance of Cramér and von Mises.
+
+    The likelihood would be the other choice. Errors have longer tails than Gaussians, and the few largest
+    would set its factor: the intervals of all others would then be too wide.
+    """
+    ranks = np.sort(central_rank)
+    return float(np.mean((ranks - (np.arange(len(ranks)) + 0.5) / len(ranks)) ** 2))
 
 
 def fit_pick_odds(p: JudgedClasses, s: JudgedClasses) -> dict[str, float]:
@@ -98,8 +105,8 @@ def fit_time_spread(
     return float(floor_s), float(spread_s)
 
 
-def _best(nll: object) -> float:
-    found = minimize_scalar(nll, bounds=LOG_RANGE, method="bounded", options={"xatol": 1e-4})
+def _best(loss: Callable[[float], float]) -> float:
+    found = minimize_scalar(loss, bounds=LOG_RANGE, method="bounded", options={"xatol": 1e-4})
     return float(np.exp(found.x))
 
 

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, cast
 
 import numpy as np
 import torch
+import yaml
 
+from ...configs.loader import build_config
+from ...data.loading.windows import WindowConfig
 from ...data.records import Record, Skipped
-from ...data.sources import SourceConfig, load_all
+from ...data.sources import SourceConfig, load_records
 from ...heads.calibration import Calibration, KappaFactor, PickCalibration, StdFactor
+from ...heads.model_folder import ModelFolder
 from ...heads.registry import head_class
 from ...heads.task_model import SeismicTaskModel, pick_calibration
 from ..scored_windows import ScoredWindows, scored_windows
@@ -23,6 +28,8 @@ from .judged import Judged, JudgedAngles, JudgedClasses, JudgedNumbers, chosen
 
 PICK_TIME = "pick_time"
 """Among the judged answers: residuals of true picks with the standard deviation that each was given."""
+
+RECORDS_AT_ONCE = 64
 
 Settings = dict[str, dict[str, Any]]
 
@@ -44,11 +51,12 @@ class Calibrated:
 def calibrate_model(model: SeismicTaskModel, windows: ScoredWindows, config: CalibrationConfig) -> Calibrated:
     """Fit all heads' calibrations and have the model answer with them from now on; its old ones are gone.
 
+    Thresholds that the model recommended are carried over to the new scale: they stand for the same picks.
     The windows of `config.fit_share` of the events make the numbers, the others judge them.
 
     Raises ValueError where no head has enough labelled windows.
     """
-    fits = for_fit(config)
+    fits, old = for_fit(config), pick_calibration(model)
     model.config.calibrate({})
     raw = judge_answers(model, windows, config.tolerance_s)
     settings, skipped = _fit_heads(model, {n: _of(j, fits, True) for n, j in raw.heads.items()}, config)
@@ -57,7 +65,8 @@ def calibrate_model(model: SeismicTaskModel, windows: ScoredWindows, config: Cal
     model.config.calibrate(settings)
     calibrated = judge_answers(model, windows, config.tolerance_s)
     if "picking" in settings:
-        settings["picking"] |= _fit_times(calibrated, fits, config, skipped)
+        new = pick_calibration(model)
+        settings["picking"] |= _fit_times(calibrated, fits, config, skipped) | _thresholds(old, new)
         model.config.calibrate(settings)
     return Calibrated(
         settings=settings,
@@ -80,13 +89,17 @@ def for_fit(config: CalibrationConfig) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def calibration_windows(config: CalibrationConfig) -> tuple[ScoredWindows, list[Skipped]]:
-    """The windows of a calibration, and what of the sources could not be read."""
+    """The windows of a calibration, and what of the sources could not be read.
+
+    Raises ValueError where neither the configuration nor the model's folder tells how windows are cut.
+    """
+    how = config.windows or _training_windows(ModelFolder.find(config.model, config.revision))
     records, skipped = _evenly(config.data, config.max_records)
     noise, more = _evenly(config.noise, config.max_records) if config.noise else ([], [])
     windows = scored_windows(
         records,
         noise,
-        config.windows,
+        how,
         seed=config.seed,
         windows_per_record=config.windows_per_record,
         noise_windows=config.noise_windows,
@@ -95,13 +108,35 @@ def calibration_windows(config: CalibrationConfig) -> tuple[ScoredWindows, list[
     return windows, [*skipped, *more, *windows.skipped]
 
 
+def _training_windows(folder: ModelFolder) -> WindowConfig:
+    path = folder.path / "training.yaml"
+    told = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    if "windows" not in told:
+        raise ValueError(
+            f"{folder.source} has no training.yaml that tells how its windows were cut: give `windows`"
+        )
+    return build_config(WindowConfig, told["windows"], source=str(path))
+
+
 def _evenly(sources: tuple[SourceConfig, ...], count: int) -> tuple[list[Record], list[Skipped]]:
-    records, skipped = load_all(sources)
-    places = np.unique(np.linspace(0, len(records) - 1, min(count, len(records))).round().astype(int))
-    if len(places) < len(records):
-        reason = f"{len(places)} of {len(records)} records taken, evenly: max_records is {count}"
-        skipped = [*skipped, Skipped("data", reason)]
-    return [records[place] for place in places.tolist()], skipped
+    """About `count` records, from each source as many as it has a share of all, evenly spaced in it."""
+    loaded = [load_records(source) for source in sources]
+    skipped = [item for _, items in loaded for item in items]
+    total = sum(len(records) for records, _ in loaded)
+    step = max(1, math.ceil(total / count))
+    chosen = [record for records, _ in loaded for record in _every(records, step)]
+    if not chosen:
+        raise ValueError(f"no record in {[source.kind for source in sources]}; skipped were {skipped[:3]}")
+    if step > 1:
+        reason = f"one in {step} taken, {len(chosen)} of {total} records: max_records is {count}"
+        skipped.append(Skipped("data", reason))
+    return chosen, skipped
+
+
+def _every(records: Sequence[Record], step: int) -> Iterator[Record]:
+    """One record in `step`; in slices, since those that are made when asked for are made faster together."""
+    for first in range(0, len(records), RECORDS_AT_ONCE * step):
+        yield from records[first : first + RECORDS_AT_ONCE * step : step]
 
 
 def _fit_heads(
@@ -157,6 +192,15 @@ def _fit_times(
         answers.residual_s[mine], answers.pick_probability[mine], config.tolerance_s
     )
     return {"time_floor_s": floor_s, "time_spread_s": spread_s}
+
+
+def _thresholds(old: PickCalibration, new: PickCalibration) -> dict[str, float]:
+    told = {"P": old.p_threshold, "S": old.s_threshold}
+    return {
+        f"{phase.lower()}_threshold": new.calibrated(phase, old.uncalibrated(phase, value))
+        for phase, value in told.items()
+        if value is not None
+    }
 
 
 def _held_out(

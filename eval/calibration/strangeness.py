@@ -9,13 +9,17 @@ import pandas as pd
 
 from ...heads.task_model import SeismicTaskModel
 from ..detection_metrics import roc_auc
-from ..out_of_distribution import OutOfDistribution, window_features
+from ..out_of_distribution import OutOfDistribution, feature_sizes, window_features
 from ..scored_windows import ScoredWindows
 from ..strange_windows import STRANGE, strange_windows
 from .run import held_out_windows
 
 ALARM = 0.01
 """A window is called strange where no more than this share of ordinary ones is as strange."""
+
+
+MOST_TRIED = 150
+"""About so many windows are disturbed, in each of the ways."""
 
 
 def fit_strangeness(
@@ -30,8 +34,9 @@ def fit_strangeness(
     """
     features = np.concatenate([window_features(model, batch) for batch in windows.batches])
     mine = fits(windows.event)
-    ordinary = OutOfDistribution.fit(features[mine], features[~mine])
-    return ordinary, _trial(model, ordinary, held_out_windows(windows, ~mine), features[~mine], seed)
+    ordinary = OutOfDistribution.fit(features[mine], features[~mine], feature_sizes(model, features))
+    tried = ~mine & (np.cumsum(~mine) % max(1, int((~mine).sum()) // MOST_TRIED) == 0)
+    return ordinary, _trial(model, ordinary, held_out_windows(windows, tried), features[~mine], seed)
 
 
 def _trial(
@@ -42,7 +47,8 @@ def _trial(
     for number, batch in enumerate(windows.batches):
         for name, strange in strange_windows(batch, seed + number).items():
             scores[name].append(score.score(window_features(model, strange)))
-    kinds = {"noise alone": usual[windows.is_noise], "with an event": usual[~windows.is_noise]}
+    own = score.score(np.concatenate([window_features(model, batch) for batch in windows.batches]))
+    kinds = {"noise alone": own[windows.is_noise], "with an event": own[~windows.is_noise]}
     kinds |= {name: np.concatenate(parts) for name, parts in scores.items()}
     return pd.DataFrame([_row(name, found, usual, score) for name, found in kinds.items() if len(found)])
 

@@ -12,6 +12,8 @@ from seisfm.eval.out_of_distribution import (
     window_features,
 )
 from seisfm.eval.strange_windows import STRANGE, strange_windows
+from seisfm.eval.window_description import describe_recording
+from seisfm.foundation.contract import InputContract
 from seisfm.heads.model_folder import ModelError, ModelFolder
 
 
@@ -48,6 +50,31 @@ def test_covariance_is_shrunk_much_with_few_windows_and_hardly_with_many() -> No
     plain = few.T @ few / len(few)
     assert np.linalg.cond(shrunk_covariance(few)) < np.linalg.cond(plain)
     assert np.trace(shrunk_covariance(few)) == pytest.approx(np.trace(plain))
+
+
+def test_blocks_of_features_count_the_same_however_many_they_are() -> None:
+    many, few = (np.random.default_rng(seed).normal(size=(300, size)) for seed, size in ((0, 60), (1, 3)))
+    both = np.concatenate([many, few], axis=1)
+    score = OutOfDistribution.fit(both[:200], both[200:], (60, 3))
+    moved = both.copy()
+    moved[:, 60:] += 3.0
+    assert roc_auc(score.score(moved), score.score(both)) > 0.99
+    with pytest.raises(ValueError, match="sizes must add up to the 63 features"):
+        OutOfDistribution.fit(both[:200], both[200:], (60, 4))
+
+
+def test_a_description_tells_what_is_wrong_with_a_recording(batch_of) -> None:
+    batch, contract = batch_of(num_windows=40, duration_s=30.0), InputContract()
+
+    def described(one):
+        return describe_recording(contract.prepare(one), contract.model_rate_hz).numpy()
+
+    others = batch_of(num_windows=40, duration_s=30.0, seed=1)
+    score = OutOfDistribution.fit(described(batch), described(others))
+    strange = strange_windows(batch_of(num_windows=20, duration_s=30.0, seed=2), 0)
+    for name in ("spike", "step", "clipped at a tenth", "one dead component", "one component missing"):
+        assert roc_auc(score.score(described(strange[name])), score.ordinary) > 0.95, name
+    assert 0.3 < roc_auc(score.score(described(strange["no change"])), score.ordinary) < 0.7
 
 
 def test_too_few_windows_are_refused() -> None:

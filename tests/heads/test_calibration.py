@@ -94,6 +94,7 @@ def test_a_threshold_of_old_is_told_in_calibrated_terms() -> None:
     calibration = PickCalibration(temperature=0.5, p_odds=0.25, s_odds=2.0)
     assert calibration.calibrated("P", 0.5) == pytest.approx(0.2)
     assert calibration.calibrated("S", 2 / 3) == pytest.approx(8 / 9)
+    assert calibration.uncalibrated("S", calibration.calibrated("S", 0.37)) == pytest.approx(0.37)
     with pytest.raises(ValueError, match="expected P or S and a probability"):
         calibration.calibrated("Pn", 0.5)
 

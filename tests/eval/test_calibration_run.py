@@ -1,0 +1,138 @@
+"""`seisfm calibrate`, from a model's folder to a calibrated one with its report."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from seisfm.cli import app
+from seisfm.configs.loader import load_config
+from seisfm.eval.calibration.config import CalibrationConfig
+from seisfm.eval.calibration.run import calibrate_model, calibration_windows, for_fit
+from seisfm.eval.calibration.save import run_calibration
+from seisfm.eval.out_of_distribution import OutOfDistribution
+from seisfm.eval.scored_windows import ScoredWindows
+from seisfm.heads.calibration import PickCalibration
+from seisfm.heads.task_model import load_model
+
+HEADS = ("picking", "detection", "event_type", "magnitude", "back_azimuth")
+SETTINGS = (
+    "data=[{kind: synthetic, num_events: 30, seed: 5}]",
+    "windows={window_s: 12.0}",
+    "min_items=10",
+    "batch_size=16",
+)
+
+
+@pytest.fixture(scope="module")
+def folder(new_model, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("model")
+    new_model(**{name: {} for name in HEADS}).save_pretrained(folder)
+    (folder / "README.md").write_text("a card")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def windows(folder) -> ScoredWindows:
+    return calibration_windows(settings(folder, folder))[0]
+
+
+def settings(model: Path, out: Path, *changes: str) -> CalibrationConfig:
+    given = (*SETTINGS, f"model={model}", f"output_dir={out}", *changes)
+    return load_config(CalibrationConfig, "eval/calibration.yaml", given)
+
+
+def test_a_calibrated_model_has_the_same_weights_and_other_claims(folder, tmp_path, batch_of, capsys) -> None:
+    out = tmp_path / "calibrated"
+    arguments = ["calibrate", "--model", str(folder), "--out", str(out), "--json", *SETTINGS]
+    with pytest.raises(SystemExit) as end:
+        app(arguments, prog_name="seisfm")
+    told = json.loads(capsys.readouterr().out)
+    assert end.value.code in (0, None)
+    assert (out / "model.safetensors").read_bytes() == (folder / "model.safetensors").read_bytes()
+    assert (out / "README.md").read_text() == "a card"
+    assert {"detection", "event_type", "magnitude", "back_azimuth"} <= told["settings"].keys()
+    plain, calibrated, batch = load_model(folder), load_model(out), batch_of()
+    factor = told["settings"]["magnitude"]["std_factor"]
+    with torch.inference_mode():
+        before, after = (model(batch)["magnitude"] for model in (plain, calibrated))
+    torch.testing.assert_close(after["magnitude_std"], factor * before["magnitude_std"])
+    assert OutOfDistribution.load(out).ordinary.min() > 0
+    numbers = json.loads((out / "calibration.json").read_text())["numbers"]
+    assert numbers["after"]["magnitude"]["nll"] is not None
+    assert "<svg" not in (out / "calibration.html").read_text()
+    assert {row["windows"] for row in told["strangeness"]} >= {"no change", "spike", "with an event"}
+
+
+def test_a_model_is_calibrated_anew_in_its_own_folder(new_model, tmp_path) -> None:
+    model = new_model(magnitude={})
+    model.config.calibrate({"magnitude": {"std_factor": 50.0}})
+    model.save_pretrained(tmp_path)
+    config = settings(tmp_path, tmp_path, "strangeness=false")
+    first, _ = run_calibration(config)
+    second, _ = run_calibration(config)
+    assert first["settings"] == second["settings"] == load_model(tmp_path).config.calibration
+    assert first["settings"]["magnitude"]["std_factor"] != 50.0
+    assert not (tmp_path / "ood.safetensors").exists()
+
+
+def test_an_event_is_on_one_side_whatever_its_company(folder, windows, tmp_path) -> None:
+    fits = for_fit(settings(folder, tmp_path))
+    sides = fits(windows.event)
+    assert 0.25 < sides.mean() < 0.75
+    assert (fits(windows.event[::-1]) == sides[::-1]).all()
+
+
+def test_a_head_without_labels_stays_as_it_is_and_that_is_told(folder, windows, tmp_path) -> None:
+    unlabelled = [
+        batch.replace(labels={**batch.labels, "magnitude": torch.full((len(batch),), torch.nan)})
+        for batch in windows.batches
+    ]
+    result = calibrate_model(
+        load_model(folder), replace(windows, batches=tuple(unlabelled)), settings(folder, tmp_path)
+    )
+    assert "magnitude" not in result.settings
+    (told,) = [skipped for skipped in result.skipped if skipped.item == "calibration of magnitude"]
+    assert "needs 10 answers with a label to fit to, found [0]" in told.reason
+
+
+def test_recommended_thresholds_go_over_to_the_new_scale(folder, windows, tmp_path) -> None:
+    model = load_model(folder)
+    old = {"temperature": 2.0, "p_odds": 0.5, "p_threshold": 0.4}
+    model.config.calibrate({"picking": old})
+    calibrate_model(model, windows, settings(folder, tmp_path))
+    new = model.config.calibration_of("picking")
+    raw = PickCalibration(**old).uncalibrated("P", 0.4)
+    assert new.uncalibrated("P", new.p_threshold) == pytest.approx(raw)
+    assert new.s_threshold is None
+
+
+def test_too_little_to_fit_to_is_an_error(folder, windows, tmp_path) -> None:
+    with pytest.raises(ValueError, match="no head can be calibrated"):
+        calibrate_model(load_model(folder), windows, settings(folder, tmp_path, "min_items=100000"))
+
+
+def test_windows_must_be_told(folder, tmp_path) -> None:
+    with pytest.raises(ValueError, match=r"has no training\.yaml that tells how its windows were cut"):
+        calibration_windows(settings(folder, tmp_path, "windows=null"))
+
+
+def test_an_adapter_is_calibrated_in_place_alone(folder, tmp_path) -> None:
+    adapter = tmp_path / "adapter"
+    adapter.mkdir()
+    (adapter / "adapter_config.json").write_text("{}")
+    with pytest.raises(ValueError, match="is an adapter, which knows its base"):
+        run_calibration(settings(adapter, tmp_path / "out"))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("fit_share=1.0", "fit_share must lie between 0 and 1"),
+        ("max_records=0", "max_records must be at least 1"),
+    ],
+)
+def test_impossible_settings_are_refused(folder, tmp_path, change, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        settings(folder, tmp_path, change)
