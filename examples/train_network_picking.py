@@ -35,10 +35,16 @@ PHASES = ("P", "S")
 TOLERANCES_S = (0.1, 0.5)
 GRID = np.round(np.arange(0.1, 0.91, 0.05), 2)
 SNR_BINS_DB = ((-3.0, 3.0), (3.0, 10.0), (10.0, 100.0))
-TRAINING = {"synthesis": {"snr": [0.1, 20.0]}}
-LOW = {"synthesis": {"snr": [0.1, 1.0], "sources": {"types": {"noise": 0.0}}}}
+TRAINING = {"window_s": 24.0, "synthesis": {"snr": [0.1, 20.0]}}
+LOW = {
+    "window_s": 24.0,
+    "synthesis": {"snr": [0.1, 1.0], "sources": {"types": {"noise": 0.0}}},
+}
 TYPES = ("earthquake", "quarry_blast", "explosion", "collapse", "surface_event")
-QUIET = {"synthesis": {"sources": {"types": dict.fromkeys(TYPES, 0.0) | {"noise": 1.0}}}}
+QUIET = {
+    "window_s": 24.0,
+    "synthesis": {"sources": {"types": dict.fromkeys(TYPES, 0.0) | {"noise": 1.0}}},
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,10 +52,10 @@ class ExampleConfig:
     """steps: of the first model, and of each that goes on from it. networks: a batch has."""
 
     seed: int = 0
-    steps: int = 160
+    steps: int = 120
     networks: int = 5
     learning_rate: float = 3e-3
-    test_networks: int = 150
+    test_networks: int = 120
     network: NetworkConfig = field(default_factory=NetworkConfig)
     training: NetworkWindowsConfig = field(
         default_factory=lambda: build_config(NetworkWindowsConfig, TRAINING)
@@ -60,30 +66,47 @@ def networks_of(settings, seed):
     return SyntheticNetworks(build_config(NetworkWindowsConfig, settings), seed)
 
 
-def train(model, loader, first, config):
-    """AdamW with one cycle of the learning rate, batches `first` to `first + steps`."""
-    optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=0.01)
-    cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, config.steps, pct_start=0.15)
-    model.train()
-    begin_s = time.process_time()
-    made_s = 0.0
-    for step in range(config.steps):
-        start_s = time.process_time()
-        batch = loader.batch(first + step)
-        made_s += time.process_time() - start_s
-        loss, logs = model.compute_loss(batch)
+class Learner:
+    """One model with its optimizer: AdamW with one cycle of the learning rate."""
+
+    def __init__(self, model, config):
+        self.model = model.train()
+        self.optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=0.01)
+        self.cycle = torch.optim.lr_scheduler.OneCycleLR(
+            self.optimizer, config.learning_rate, config.steps, pct_start=0.15
+        )
+        self.cpu_s = 0.0
+
+    def learn(self, batch):
+        begin_s = time.process_time()
+        loss, logs = self.model.compute_loss(batch)
         if not torch.isfinite(loss):
-            raise RuntimeError(f"the loss is {loss.item()} at step {step}: take a smaller learning rate")
-        optimizer.zero_grad()
+            raise RuntimeError(f"the loss is {loss.item()}: take a smaller learning rate")
+        self.optimizer.zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        cycle.step()
-        if step % 50 == 0 or step == config.steps - 1:
-            figures = {name: round(float(logs[name]), 4) for name in ("picking_loss", "origin_loss")}
-            print(first + step, figures, flush=True)
-    model.eval()
-    return {"cpu_s": round(time.process_time() - begin_s), "of_which_data_cpu_s": round(made_s)}
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+        self.cycle.step()
+        self.cpu_s += time.process_time() - begin_s
+        return {name: round(float(logs[name]), 4) for name in ("picking_loss", "origin_loss")}
+
+
+def train(models, loader, first, config):
+    """The batches `first` to `first + steps`, the same for all models; what each and the data cost."""
+    learners = {name: Learner(model, config) for name, model in models.items()}
+    data_s, num_windows = 0.0, 0
+    for step in range(first, first + config.steps):
+        begin_s = time.process_time()
+        batch = loader.batch(step)
+        data_s += time.process_time() - begin_s
+        num_windows += len(batch)
+        figures = {name: learner.learn(batch) for name, learner in learners.items()}
+        if step % 20 == 0:
+            print(step, figures, flush=True)
+    for model in models.values():
+        model.eval()
+    spent = {f"{name}_cpu_s": round(learner.cpu_s) for name, learner in learners.items()}
+    return spent | {"data_cpu_s": round(data_s), "windows": num_windows}
 
 
 def first_model(options, loader, config):
@@ -91,10 +114,10 @@ def first_model(options, loader, config):
     if options.start is not None:
         return load_model(options.start), {}
     torch.manual_seed(config.seed)
-    encoder = backbone_config("unet", "tiny", InputContract(), {})
+    encoder = backbone_config("unet", "tiny", InputContract(model_rate_hz=50.0), {})
     heads = {"picking": {"channels": [12, 16, 24]}, "origin": {}}
     model = SeismicTaskModel(SeismicTaskConfig(encoder=encoder, heads=heads, loss_weights={"origin": 0.02}))
-    cost = train(model, loader, 0, config)
+    cost = train({"first": model}, loader, 0, config)
     model.save_pretrained(options.out / "first")
     return model, {"first": cost}
 
@@ -302,8 +325,8 @@ def main():
     alone, costs = first_model(options, loader, config)
     network = with_network(alone, config.network, config.seed)
     models = {"alone": alone, "network": network}
+    costs["second"] = train(models, loader, config.steps, config)
     for name, model in models.items():
-        costs[name] = train(model, loader, config.steps, config)
         model.save_pretrained(options.out / name)
     windows, scores, recalls, others = evaluate(models, config)
     options.out.mkdir(parents=True, exist_ok=True)
