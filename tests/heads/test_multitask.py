@@ -71,7 +71,7 @@ def test_heads_without_labels_learn_nothing_while_others_do(new_model, batch_of,
     objective = MultiTaskObjective(all_heads(new_model), MultiTaskConfig(weighting=weighting)).train()
     labels = labels_of([3.0, 4.0], [5.0, 7.0]) | {"magnitude": torch.tensor([1.0, 2.0])}
     objective(batch_of(labels=labels))[0].backward()
-    taught = {"picking", "detection", "magnitude"}
+    taught = {"picking", "detection", "magnitude", "origin"}
     for name, head in objective.model.heads.items():
         gradients = [p.grad for p in head.parameters()]
         assert all(gradient is not None for gradient in gradients)
