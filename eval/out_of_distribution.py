@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from ..data.batch import WaveformBatch
 from ..foundation.features import SeismicFeatures
@@ -93,7 +93,7 @@ class OutOfDistribution:
         path = Path(folder) / FILE
         partial = path.with_suffix(".partial")
         tensors = {name: np.ascontiguousarray(getattr(self, name), dtype=np.float32) for name in _NAMES}
-        save_file(tensors, partial, metadata={"weights_sha256": weights_sha256})
+        partial.write_bytes(save(tensors, metadata={"weights_sha256": weights_sha256}))
         partial.replace(path)
         return path
 

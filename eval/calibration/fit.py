@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 from scipy.optimize import minimize, minimize_scalar
 from scipy.special import expit, logsumexp
+from scipy.stats import chi2
 
 from .judged import JudgedAngles, JudgedClasses, JudgedNumbers
 
 LOG_RANGE = (-3.0, 3.0)
 """Where logarithms of temperatures and factors are looked for: 0.05 to 20."""
+
+EVEN_LIMIT = 0.461
 
 _LEAST = 1e-7
 """Probabilities are float32: whatever lies nearer to 0 or 1 counts as this."""
@@ -40,6 +43,28 @@ def fit_std_factor(judged: JudgedNumbers) -> float:
 def fit_kappa_factor(judged: JudgedAngles) -> float:
     """The factor of the concentrations at which central intervals of all levels hold what they claim."""
     return _best(lambda x: _uneven(replace(judged, kappa=judged.kappa * np.exp(x)).central_rank()))
+
+
+def is_uneven(judged: JudgedNumbers | JudgedAngles) -> bool:
+    """Whether intervals hold another share than they claim by more than chance allows in one case of twenty.
+
+    The test of Cramér and von Mises with a statistic above 0.461 (Stephens 1974, table 1). Answers of one
+    event are not independent: the number of events counts.
+    """
+    return len(np.unique(judged.event)) * _uneven(judged.central_rank()) > EVEN_LIMIT
+
+
+def gains(judged: Sequence[JudgedClasses], calibrated: Sequence[JudgedClasses], num_parameters: int) -> bool:
+    """Whether calibrated probabilities are likelier than chance allows in one case of twenty (Wilks 1938).
+
+    By twice the gain of log likelihood beside χ² of so many degrees of freedom, events counting as above.
+    """
+    gain = sum(
+        len(np.unique(old.event)) * (old.nll() - new.nll())
+        for old, new in zip(judged, calibrated, strict=True)
+        if len(old)
+    )
+    return 2.0 * gain > chi2.ppf(0.95, num_parameters)
 
 
 def _uneven(central_rank: np.ndarray) -> float:

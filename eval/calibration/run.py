@@ -23,7 +23,15 @@ from ...heads.task_model import SeismicTaskModel, pick_calibration
 from ..scored_windows import ScoredWindows, scored_windows
 from .collect import JudgedAnswers, judge_answers
 from .config import CalibrationConfig
-from .fit import fit_kappa_factor, fit_pick_odds, fit_std_factor, fit_temperature, fit_time_spread
+from .fit import (
+    fit_kappa_factor,
+    fit_pick_odds,
+    fit_std_factor,
+    fit_temperature,
+    fit_time_spread,
+    gains,
+    is_uneven,
+)
 from .judged import Judged, JudgedAngles, JudgedClasses, JudgedNumbers, chosen
 
 PICK_TIME = "pick_time"
@@ -60,7 +68,7 @@ def calibrate_model(model: SeismicTaskModel, windows: ScoredWindows, config: Cal
     model.config.calibrate({})
     raw = judge_answers(model, windows, config.tolerance_s)
     settings, skipped = _fit_heads(model, {n: _of(j, fits, True) for n, j in raw.heads.items()}, config)
-    if not settings:
+    if not raw.heads or all(len(part) < config.min_items for part in raw.heads.values()):
         raise ValueError(f"no head can be calibrated with {len(windows)} windows: {skipped}")
     model.config.calibrate(settings)
     calibrated = judge_answers(model, windows, config.tolerance_s)
@@ -147,10 +155,12 @@ def _fit_heads(
     for head in model.heads:
         parts = [part for name, part in judged.items() if name == head or name.startswith(f"{head}_")]
         reason = _unfit(parts, config.min_items)
-        if reason:
-            skipped.append(Skipped(f"calibration of {head}", reason))
+        found = None if reason else _fit_head(head_class(head).calibration_class, parts)
+        if found is not None:
+            settings[head] = asdict(found)
         else:
-            settings[head] = asdict(_fit_head(head_class(head).calibration_class, parts))
+            told = reason or f"as it is, honest within chance ({[len(part) for part in parts]} answers)"
+            skipped.append(Skipped(f"calibration of {head}", told))
     return settings, skipped
 
 
@@ -165,16 +175,33 @@ def _unfit(parts: list[Judged], least: int) -> str | None:
     return None
 
 
-def _fit_head(kind: type[Calibration], parts: list[Judged]) -> Calibration:
+def _fit_head(kind: type[Calibration], parts: list[Judged]) -> Calibration | None:
+    """The calibration of a head; None for answers that cannot be told from honest ones as they are."""
     if issubclass(kind, PickCalibration):
-        p, s = (cast("JudgedClasses", part) for part in parts)
-        return PickCalibration(**fit_pick_odds(p, s))
+        return _fit_picks(*(cast("JudgedClasses", part) for part in parts))
     (part,) = parts
     if isinstance(part, JudgedNumbers):
-        return StdFactor(std_factor=fit_std_factor(part))
+        return StdFactor(std_factor=fit_std_factor(part)) if is_uneven(part) else None
     if isinstance(part, JudgedAngles):
-        return KappaFactor(kappa_factor=fit_kappa_factor(part))
-    return kind(temperature=fit_temperature(cast("JudgedClasses", part)))  # type: ignore[call-arg]
+        return KappaFactor(kappa_factor=fit_kappa_factor(part)) if is_uneven(part) else None
+    judged = cast("JudgedClasses", part)
+    temperature = fit_temperature(judged)
+    scaled = np.maximum(judged.probability, 1e-12) ** (1.0 / temperature)
+    cooled = replace(judged, probability=scaled / scaled.sum(axis=1, keepdims=True))
+    return kind(temperature=temperature) if gains([judged], [cooled], 1) else None  # type: ignore[call-arg]
+
+
+def _fit_picks(p: JudgedClasses, s: JudgedClasses) -> PickCalibration:
+    """Of picks, with the network's own odds where others are no likelier; times are fitted in any case."""
+    found = PickCalibration(**fit_pick_odds(p, s))
+    changed = [
+        replace(part, probability=np.stack([1.0 - said, said], axis=1))
+        for phase, part in (("P", p), ("S", s))
+        for said in [
+            np.array([found.calibrated(phase, x) for x in part.probability[:, 1].clip(1e-7, 1 - 1e-7)])
+        ]
+    ]
+    return found if gains([p, s], changed, 3) else PickCalibration()
 
 
 def _fit_times(

@@ -9,6 +9,8 @@ from seisfm.eval.calibration.fit import (
     fit_std_factor,
     fit_temperature,
     fit_time_spread,
+    gains,
+    is_uneven,
 )
 from seisfm.eval.calibration.judged import (
     LEVELS,
@@ -83,6 +85,18 @@ def test_weights_make_classes_count_as_they_say() -> None:
 def test_factors_of_spreads_are_found_again(bold) -> None:
     assert fit_std_factor(numbers(bold)) == pytest.approx(bold, rel=0.04)
     assert fit_kappa_factor(angles(bold)) == pytest.approx(1 / bold, rel=0.08)
+
+
+def test_honest_answers_are_told_from_others_as_far_as_chance_allows() -> None:
+    assert not is_uneven(numbers())
+    assert not is_uneven(angles())
+    assert is_uneven(numbers(bold=1.2))
+    assert is_uneven(angles(bold=2.0))
+    assert not is_uneven(numbers(bold=1.2, num=20))
+    honest, bold = classes(num=500), classes(num=500, scale=2.0)
+    assert gains([bold], [honest], 1)
+    assert not gains([honest], [honest], 1)
+    assert not gains([honest], [bold], 1)
 
 
 @pytest.mark.parametrize("judged", [numbers(), angles()])
