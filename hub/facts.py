@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 from safetensors import SafetensorError, safe_open
 
+from ..eval.out_of_distribution import FILE as ORDINARY_WINDOWS
 from ..foundation.contract import InputContract
 from ..heads.model_folder import ADAPTER_SETTINGS, ModelFolder
 
@@ -110,7 +111,7 @@ def read_facts(folder: str | Path) -> ModelFacts:
         adapter=files.settings(ADAPTER_SETTINGS) if files.is_adapter else None,
         training=_yaml(folder / "training.yaml"),
         metrics=_metrics(files),
-        num_parameters=sum(_num_parameters(file) for file in weight_files(folder)),
+        num_parameters=sum(_num_parameters(f) for f in weight_files(folder) if f.name != ORDINARY_WINDOWS),
     )
 
 
