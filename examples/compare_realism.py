@@ -37,7 +37,8 @@ def main():
         fitted = fit_config(halves["dev"], config, options.seed)
         config = fitted.config
         print(f"fitted to {fitted.num_records} records")
-    result = compare(halves[options.half], synthesize_records(config, options.seed, options.events), RealismConfig())
+    synthetic = synthesize_records(config, options.seed, options.events)
+    result = compare(halves[options.half], synthetic, RealismConfig())
     print(summary_table(result).round(3).to_string(index=False))
     print(result.groups.round(3).to_string(index=False))
     print(write_page(result, options.out))
