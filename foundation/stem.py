@@ -33,28 +33,32 @@ class ChannelNorm(nn.Module):
 
 
 class ConvOverTime(nn.Conv1d):
-    """A convolution over the samples of `(window, sample, channel)`.
+    """An `nn.Conv1d` that wants the channels of a sample side by side in memory.
 
-    With the channels of a sample side by side in memory. A CPU multiplies them as they lie there, where it
-    first has to sort what `nn.Conv1d` is given: forwards and backwards in three quarters of the time.
+    A CPU multiplies them as they lie there; what `nn.Conv1d` is given it first has to sort: forwards and
+    backwards in three quarters of the time. Made and called like one, since adapters put smaller ones of its
+    kind beside it and scale its channels.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: int) -> None:
-        super().__init__(in_channels, out_channels, kernel_size, padding=kernel_size // 2)
-
     def forward(self, features: Tensor) -> Tensor:
-        """As many samples as there were, with other channels."""
-        weight, padding = self.weight[:, :, None], (0, self.kernel_size[0] // 2)
-        return _as_features(F.conv2d(_as_image(features), weight, self.bias, padding=padding))
+        """As `nn.Conv1d` of stride 1: `(window, channel, sample)` to other channels."""
+        weight, padding = self.weight[:, :, None], (0, int(self.padding[0]))
+        return F.conv2d(_as_image(features), weight, self.bias, padding=padding).squeeze(2)
+
+
+def conv_over_time(in_channels: int, out_channels: int, kernel_size: int) -> ConvOverTime:
+    """A convolution that keeps the number of samples."""
+    return ConvOverTime(in_channels, out_channels, kernel_size, padding=kernel_size // 2)
+
+
+def _over_samples(conv: nn.Module, features: Tensor) -> Tensor:
+    """A convolution of `(window, sample, channel)`, without moving anything in memory."""
+    return conv(features.transpose(1, 2)).transpose(1, 2)
 
 
 def _as_image(features: Tensor) -> Tensor:
     # (window, channel, 1, sample), whose strides make it what torch calls channels_last.
-    return features.transpose(1, 2)[:, :, None]
-
-
-def _as_features(image: Tensor) -> Tensor:
-    return image.squeeze(2).transpose(1, 2)
+    return features[:, :, None]
 
 
 class ResidualConv(nn.Module):
@@ -63,12 +67,13 @@ class ResidualConv(nn.Module):
     def __init__(self, channels: int, kernel_size: int) -> None:
         super().__init__()
         self.norm = Norm(channels)
-        self.conv = ConvOverTime(channels, channels, kernel_size)
-        self.mix = ConvOverTime(channels, channels, 1)
+        self.conv = conv_over_time(channels, channels, kernel_size)
+        self.mix = conv_over_time(channels, channels, 1)
 
     def forward(self, features: Tensor) -> Tensor:
         """Refine features `(window, sample, channel)`."""
-        return features + self.mix(F.gelu(self.conv(self.norm(features))))
+        between = F.gelu(_over_samples(self.conv, self.norm(features)))
+        return features + _over_samples(self.mix, between)
 
 
 def blur_downsample(features: Tensor) -> Tensor:
@@ -79,9 +84,9 @@ def blur_downsample(features: Tensor) -> Tensor:
     kernel = features.new_tensor([1.0, 4.0, 6.0, 4.0, 1.0]) / 16
     channels = features.shape[-1]
     kernels = kernel.expand(channels, 1, 1, 5)
-    return _as_features(
-        F.conv2d(_as_image(features), kernels, stride=(1, 2), padding=(0, 2), groups=channels)
-    )
+    image = _as_image(features.transpose(1, 2))
+    blurred = F.conv2d(image, kernels, stride=(1, 2), padding=(0, 2), groups=channels)
+    return blurred.squeeze(2).transpose(1, 2)
 
 
 def double_rate(features: Tensor) -> Tensor:
@@ -130,10 +135,10 @@ class Stem(nn.Module):
     ) -> None:
         super().__init__()
         full, half, quarter = channels
-        self.full_rate = ConvOverTime(3 * num_components, full, 11)
-        self.half_rate = ConvOverTime(full, half, 7)
+        self.full_rate = conv_over_time(3 * num_components, full, 11)
+        self.half_rate = conv_over_time(full, half, 7)
         self.half_refine = ResidualConv(half, 7)
-        self.quarter_rate = ConvOverTime(half, quarter, 7)
+        self.quarter_rate = conv_over_time(half, quarter, 7)
         self.quarter_refine = ResidualConv(quarter, 7)
         self.patch_samples = token_samples // STRIDES[-1]
         self.patch = nn.Linear(quarter * self.patch_samples, dim)
@@ -146,9 +151,9 @@ class Stem(nn.Module):
     def pieces(self, waveform: Tensor, observed: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         """What becomes tokens, `(window, token, sample, channel)` at quarter rate, and the skips."""
         views = component_views(waveform, observed).transpose(1, 2).contiguous()
-        full = F.gelu(self.full_rate(views))
-        half = self.half_refine(F.gelu(self.half_rate(blur_downsample(full))))
-        quarter = self.quarter_refine(F.gelu(self.quarter_rate(blur_downsample(half))))
+        full = F.gelu(_over_samples(self.full_rate, views))
+        half = self.half_refine(F.gelu(_over_samples(self.half_rate, blur_downsample(full))))
+        quarter = self.quarter_refine(F.gelu(_over_samples(self.quarter_rate, blur_downsample(half))))
         skips = tuple(features.transpose(1, 2) for features in (full, half, quarter))
         return quarter.unflatten(1, (-1, self.patch_samples)), skips
 
