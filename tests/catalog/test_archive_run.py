@@ -41,6 +41,7 @@ def archive(motion, tmp_path):
     return Archive.open(tmp_path / "sds"), stream
 
 
+@pytest.mark.slow
 def test_no_pick_is_lost_or_doubled_at_midnight(archive, picker, tmp_path):
     opened, stream = archive
     run = pick_archive(opened, picker, tmp_path / "out", show_progress=False)

@@ -86,6 +86,7 @@ def windows(ranks):
     return Counter(seen for batches in ranks for batch in batches for seen in batch["windows"])
 
 
+@pytest.mark.slow
 def test_one_two_and_four_ranks_and_a_killed_run_see_the_same_windows(corpus, tmp_path):
     begin = {"seed": 3, "epoch": 0, "position": 0}
     whole = run(corpus, tmp_path / "one", 1, begin)
