@@ -27,6 +27,7 @@ from seisfm.eval.report import write_atomically
 from seisfm.finetune.run import FinetuneConfig, finetune
 from seisfm.heads.task_model import load_model
 from seisfm.pretrain.run import PretrainConfig, pretrain
+from seisfm.study.arguments import study_arguments
 
 SHARED = (
     *("train", "noise", "backbone", "size", "architecture", "contract", "windows", "augmentation"),
@@ -241,21 +242,10 @@ def chosen(study: StudyConfig, names: Sequence[str] | None) -> Iterator[tuple[Ar
 
 
 def arguments_of(words: Sequence[str] | None = None) -> argparse.Namespace:
-    """The command line. An override may also follow the names of arms, which `--arms` would swallow."""
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("config")
-    parser.add_argument("overrides", nargs="*", help="key=value")
-    parser.add_argument("--arms", nargs="*", help="only these; all without it")
     parser.add_argument("--text", type=Path, help="a text such as docs/studies/heads.md that gets the tables")
-    arguments = parser.parse_intermixed_args(words)
-    if arguments.arms is not None:
-        arguments.overrides += [word for word in arguments.arms if "=" in word]
-        arguments.arms = [word for word in arguments.arms if "=" not in word]
-    arguments.study = load_config(StudyConfig, arguments.config, arguments.overrides)
-    known = [arm.name for arm in arguments.study.arms]
-    if unknown := sorted(set(arguments.arms or ()) - set(known)):
-        parser.error(f"unknown arms {unknown}: there are {known}")
-    return arguments
+    return study_arguments(parser, StudyConfig, words)
 
 
 def main() -> None:

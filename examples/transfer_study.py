@@ -19,7 +19,7 @@ from typing import Any
 import pandas as pd
 import yaml
 from matplotlib.figure import Figure
-from seisfm.configs.loader import CONFIG_FOLDER, as_plain, build_config, load_config
+from seisfm.configs.loader import CONFIG_FOLDER, as_plain, build_config
 from seisfm.data.continuous.archive import Archive
 from seisfm.data.corpus.convert import write_corpus
 from seisfm.data.records import Skipped
@@ -33,6 +33,7 @@ from seisfm.eval.report import write_atomically
 from seisfm.eval.transfer import TransferConfig, TransferData, load_transfer_data, score_transfer
 from seisfm.finetune.run import FinetuneConfig, finetune
 from seisfm.heads.task_model import load_model
+from seisfm.study.arguments import study_arguments
 
 FIXED = {"P": 0.3, "S": 0.3}
 """A second operating point, at which published pickers are mostly told."""
@@ -212,21 +213,10 @@ def recall_figure(table: pd.DataFrame, set_name: str = "all", tolerance_s: float
 
 
 def arguments_of(words: Sequence[str] | None = None) -> argparse.Namespace:
-    """The command line. An override may also follow the names of arms, which `--arms` would swallow."""
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("config")
-    parser.add_argument("overrides", nargs="*", help="key=value")
-    parser.add_argument("--arms", nargs="*", help="only these; all without it")
     parser.add_argument("--model", nargs="*", default=[], help="folders of models to score as they are")
-    arguments = parser.parse_intermixed_args(words)
-    if arguments.arms is not None:
-        arguments.overrides += [word for word in arguments.arms if "=" in word]
-        arguments.arms = [word for word in arguments.arms if "=" not in word]
-    arguments.study = load_config(StudyConfig, arguments.config, arguments.overrides)
-    known = [arm.name for arm in arguments.study.arms]
-    if unknown := sorted(set(arguments.arms or ()) - set(known)):
-        parser.error(f"unknown arms {unknown}: there are {known}")
-    return arguments
+    return study_arguments(parser, StudyConfig, words)
 
 
 def main() -> None:
