@@ -1,7 +1,8 @@
 """The mechanism of an event from the set of its stations: a network that reads first motions and S/P ratios.
 
 It takes observations of events, not features of windows, and so is not among the heads of a task model. A
-transformer over stations trained on synthetic radiation is FocoNet's idea; the answer here is a density.
+transformer over stations trained on synthetic radiation is FocoNet's idea, reading their waveforms FMNet's;
+the answer here is a density, and the radiation of a double couple is not learned but known.
 """
 
 from __future__ import annotations
@@ -26,12 +27,19 @@ from ..data.mechanism.double_couple import (
 )
 from ..data.mechanism.grid import mechanism_grid
 from ..data.mechanism.observations import EventObservations
-from ..data.mechanism.radiation import SP_AT_EQUAL_RADIATION, ray_products, rays_of, tensor_weights
-from .mechanism_density import NUM_STATISTICS, answer_of, log_density, statistics
+from ..data.mechanism.radiation import tensor_weights
+from .mechanism_density import NUM_STATISTICS, answer_of, log_density
+from .mechanism_evidence import NUM_TRUSTS, MechanismEvidence, StationTrust
+from .mechanism_tokens import (
+    TOKEN_FEATURES,
+    WaveformReader,
+    products_of,
+    reference_azimuths_deg,
+    station_features,
+)
 from .model_folder import WEIGHTS, ModelError, ModelFolder, check_weights
 
 MODEL_TYPE = "seisfm-mechanism"
-TOKEN_FEATURES = 21
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +47,9 @@ class MechanismConfig:
     """The size of the network and its loss.
 
     dim, num_layers, num_attention_heads: of the transformer over stations.
+    likelihood: whether the radiation of each mechanism is held against what the stations saw, as far as the
+        network trusts each; otherwise the network alone says which mechanisms are probable.
+    waveform_samples: how many samples about each P the network reads, 0 for none.
     radiation_weight: of the loss that asks the expected radiation for the observed polarities, 0 for without.
     radiation_sharpness: log-odds of an upward first motion where P is strongest.
     training_step_deg, step_deg: of the grids over mechanisms in training and for answers.
@@ -47,6 +58,8 @@ class MechanismConfig:
     dim: int = 64
     num_layers: int = 3
     num_attention_heads: int = 4
+    likelihood: bool = True
+    waveform_samples: int = 0
     radiation_weight: float = 0.0
     radiation_sharpness: float = 6.0
     training_step_deg: float = 10.0
@@ -58,6 +71,8 @@ class MechanismConfig:
                 "dim and num_layers must be positive and dim a multiple of num_attention_heads, found "
                 f"{self.dim}, {self.num_layers}, {self.num_attention_heads}"
             )
+        if self.waveform_samples < 0:
+            raise ValueError(f"waveform_samples must not be negative, found {self.waveform_samples}")
         if self.radiation_weight < 0:
             raise ValueError(f"radiation_weight must not be negative, found {self.radiation_weight}")
 
@@ -73,24 +88,34 @@ class MechanismHead(nn.Module):
         super().__init__()
         self.config = config
         self.embed = nn.Linear(TOKEN_FEATURES, config.dim)
+        self.reader = WaveformReader(config.waveform_samples, config.dim) if config.waveform_samples else None
         self.layers = nn.ModuleList(
             _Layer(config.dim, config.num_attention_heads) for _ in range(config.num_layers)
         )
         self.norm = nn.LayerNorm(config.dim)
         self.answer = nn.Linear(config.dim, NUM_STATISTICS)
-        # Untrained, every mechanism is about as probable as any other.
-        nn.init.normal_(self.answer.weight, std=0.01)
+        self.trust = nn.Linear(config.dim, NUM_TRUSTS) if config.likelihood else None
+        # Untrained, every mechanism is about as probable as any other, or as the usual errors make it.
+        for layer in (self.answer, self.trust):
+            if layer is not None:
+                nn.init.normal_(layer.weight, std=0.01)
+                nn.init.zeros_(layer.bias)
 
-    def forward(self, observations: EventObservations) -> Tensor:
-        """The density's natural parameters `(event, 12)` in the stations' own frame; see `log_density`."""
-        reference_deg = reference_azimuths_deg(observations)
-        tokens = self.embed(station_features(observations.rotated(-reference_deg)))
+    def forward(self, observations: EventObservations) -> MechanismEvidence:
+        """What is known of each event, in the stations' own frame."""
+        own = observations.rotated(-reference_azimuths_deg(observations))
+        tokens, read = self.embed(station_features(own)), None
+        if self.reader is not None:
+            read, numbers = self.reader(own)
+            tokens = tokens + numbers
         for layer in self.layers:
-            tokens = layer(tokens, observations.observed)
-        there = observations.observed[..., None]
+            tokens = layer(tokens, own.observed)
+        tokens = self.norm(tokens)
+        there = own.observed[..., None]
         # The sum over stations, not their mean: every station adds to what is known.
-        pooled = (self.norm(tokens) * there).sum(dim=1) / there.sum(dim=1).clamp(min=1).sqrt()
-        return self.answer(pooled)
+        pooled = (tokens * there).sum(dim=1) / there.sum(dim=1).clamp(min=1).sqrt()
+        trust = None if self.trust is None else StationTrust.of(self.trust(tokens))
+        return MechanismEvidence(observations=own, natural=self.answer(pooled), trust=trust, read=read)
 
     def predict(self, observations: EventObservations) -> dict[str, Tensor]:
         """The answers in physical terms, by event.
@@ -100,7 +125,10 @@ class MechanismHead(nn.Module):
         """
         with torch.no_grad():
             grid = frames_of(*mechanism_grid(self.config.step_deg)).float().to(observations.polarity.device)
-            answer = answer_of(self(observations), grid)
+            evidence = self(observations)
+            # One event at a time: stations × mechanisms of all events at once would not fit in memory.
+            on_grid = [evidence.events(slice(i, i + 1)).log_probability(grid) for i in range(len(evidence))]
+            answer = answer_of(torch.cat(on_grid), grid)
             frames = (turns(reference_azimuths_deg(observations)) @ answer.frame).double()
         return {
             "mechanism_deg": mechanisms_of(*frame_vectors(frames)).float(),
@@ -117,26 +145,26 @@ class MechanismHead(nn.Module):
         frames: `(event, 3, 3)`, NaN where the mechanism is unknown: such an event has the second part alone.
         Events without labels and polarities give exactly zero. generator: turns the grid.
         """
-        natural = self(observations)
-        turn = rotations_of(torch.randn(4, generator=generator)).to(natural.device)
-        grid = turn @ frames_of(*mechanism_grid(self.config.training_step_deg)).to(natural)
+        evidence = self(observations)
+        turn = rotations_of(torch.randn(4, generator=generator)).to(evidence.natural.device)
+        grid = turn @ frames_of(*mechanism_grid(self.config.training_step_deg)).to(evidence.natural)
         known = frames.isfinite().all(dim=(1, 2))
-        own = turns(-reference_azimuths_deg(observations)) @ frames.where(known[:, None, None], turn)
-        nll = -log_density(natural, own, grid).where(known, 0.0).sum() / known.sum().clamp(min=1)
+        truth = turns(-reference_azimuths_deg(observations)) @ frames.where(known[:, None, None], turn)
+        at_truth = evidence.log_probability(truth[:, None]).squeeze(-1)
+        on_grid = evidence.log_probability(grid)
+        nll = -log_density(at_truth, on_grid).where(known, 0.0).sum() / known.sum().clamp(min=1)
         logs = {"nll": nll.detach()}
         if self.config.radiation_weight == 0.0:
             return nll, logs
-        radiation = self._radiation_loss(natural, observations, grid)
+        radiation = self._radiation_loss(evidence.observations, on_grid, grid)
         return nll + self.config.radiation_weight * radiation, logs | {"radiation": radiation.detach()}
 
-    def _radiation_loss(self, natural: Tensor, observations: EventObservations, grid: Tensor) -> Tensor:
+    def _radiation_loss(self, own: EventObservations, on_grid: Tensor, grid: Tensor) -> Tensor:
         """Cross entropy of the observed first motions with those that the mean moment tensor radiates."""
-        weights = tensor_weights(couple_tensors(*frame_vectors(grid)))
-        mean = (natural @ statistics(grid).mT).softmax(dim=-1) @ weights
-        own = observations.rotated(-reference_azimuths_deg(observations))
-        p = (_products(own) * mean[:, None]).sum(dim=-1)
-        known = observations.observed & observations.polarity.isfinite()
-        up = (observations.polarity.where(known, 0.0) + 1.0) / 2.0
+        mean = on_grid.softmax(dim=-1) @ tensor_weights(couple_tensors(*frame_vectors(grid)))
+        p = (products_of(own) * mean[:, None]).sum(dim=-1)
+        known = own.observed & own.polarity.isfinite()
+        up = (own.polarity.where(known, 0.0) + 1.0) / 2.0
         entropy = F.binary_cross_entropy_with_logits(
             self.config.radiation_sharpness * p, up, reduction="none"
         )
@@ -188,36 +216,6 @@ class _Layer(nn.Module):
         mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
         tokens = tokens + self.out(mixed.transpose(1, 2).flatten(-2))
         return tokens + self.down(F.gelu(self.up(self.norm2(tokens))))
-
-
-def station_features(observations: EventObservations) -> Tensor:
-    """What the network reads of each station `(event, station, 21)`, all zero for padding.
-
-    The ray's products, their products with the polarity and with log10 S/P, and the last three numbers:
-    whether polarity and ratio are known, and the ratio. A double couple's P is linear in the first.
-    """
-    products = _products(observations)
-    polarity = observations.polarity.nan_to_num(0.0)
-    known = observations.polarity.isfinite(), observations.log10_sp_ratio.isfinite()
-    ratio = (observations.log10_sp_ratio - SP_AT_EQUAL_RADIATION).nan_to_num(0.0)
-    parts = [products, products * polarity[..., None], products * ratio[..., None]]
-    parts.append(torch.stack([known[0].to(ratio), known[1].to(ratio), ratio], dim=-1))
-    return torch.cat(parts, dim=-1).where(observations.observed[..., None], 0.0)
-
-
-def _products(observations: EventObservations) -> Tensor:
-    """The rays' products, of downward rays for padding."""
-    observed = observations.observed
-    return ray_products(
-        rays_of(observations.azimuth_deg.where(observed, 0.0), observations.takeoff_deg.where(observed, 0.0))
-    )
-
-
-def reference_azimuths_deg(observations: EventObservations) -> Tensor:
-    """The direction in which the stations lie on average `(event,)`: it turns with them."""
-    weight = observations.takeoff_deg.deg2rad().sin().where(observations.observed, 0.0)
-    azimuth = observations.azimuth_deg.deg2rad().where(observations.observed, 0.0)
-    return torch.atan2((weight * azimuth.sin()).sum(dim=1), (weight * azimuth.cos()).sum(dim=1)).rad2deg()
 
 
 def turns(angle_deg: Tensor) -> Tensor:

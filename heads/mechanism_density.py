@@ -1,13 +1,15 @@
-"""How probable every mechanism is: a family of densities over double couples that know their symmetry.
+"""How probable every mechanism is: densities over double couples that know their symmetry.
 
-log p(R) = ⟨A, TTᵀ − PPᵀ⟩ + ⟨C, BBᵀ⟩ − log Z with symmetric A and C. Both statistics are the same for the four
-rotations that are one double couple, so the density is too: it is the Bingham distribution of the quaternion
-(Bingham, 1974, Ann. Stat. 2, 1201–1225) made symmetric. Z is a sum over a grid, turned at
-random in training, and good to a few percent.
+log p(R) = ⟨A, TTᵀ − PPᵀ⟩ + ⟨C, BBᵀ⟩ + L(R) − log Z with symmetric A and C. The statistics are the same for
+the four rotations that are one double couple: their part is the Bingham distribution of the quaternion
+(Bingham, 1974, Ann. Stat. 2, 1201–1225) made symmetric. L is what the stations say of the moment tensor
+(`mechanism_evidence`), which is the same for them too. Z is a sum over a grid, turned at random in training,
+and good to a few percent.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -26,14 +28,12 @@ def statistics(frames: Tensor) -> Tensor:
     return torch.cat([tensor_weights(tensor) for tensor in tensors], dim=-1)
 
 
-def log_density(natural: Tensor, frames: Tensor, grid: Tensor) -> Tensor:
-    """log p `(event,)` of the true axes `(event, 3, 3)` against uniform, with Z from a grid of axes.
+def log_density(at_truth: Tensor, on_grid: Tensor) -> Tensor:
+    """log p `(event,)` of the true axes against uniform, with Z from a grid of axes.
 
-    natural: `(event, 12)`, the entries nn, ee, dd, ne, nd, ed of A and of C.
+    at_truth, on_grid: log p up to a constant of each event, `(event,)` and `(event, mechanism)`.
     """
-    inside = (natural * statistics(frames)).sum(dim=-1)
-    on_grid = natural @ statistics(grid).mT
-    return inside - on_grid.logsumexp(dim=-1) + torch.tensor(float(len(grid))).log()
+    return at_truth - on_grid.logsumexp(dim=-1) + math.log(on_grid.shape[-1])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,9 +49,12 @@ class MechanismAnswer:
     radius_deg: Tensor
 
 
-def answer_of(natural: Tensor, grid: Tensor, cone_deg: float = 45.0) -> MechanismAnswer:
-    """The mean of the density within a cone about its mode, as a grid search averages acceptable ones."""
-    answers = [_answer(one, grid, cone_deg) for one in (natural @ statistics(grid).mT).softmax(dim=-1)]
+def answer_of(on_grid: Tensor, grid: Tensor, cone_deg: float = 45.0) -> MechanismAnswer:
+    """The mean of the density within a cone about its mode, as a grid search averages acceptable ones.
+
+    on_grid: log p up to a constant of each event `(event, mechanism)`; grid: `(mechanism, 3, 3)`.
+    """
+    answers = [_answer(one, grid, cone_deg) for one in on_grid.softmax(dim=-1)]
     frames, errors_deg, radii_deg = zip(*answers, strict=True)
     return MechanismAnswer(
         frame=torch.stack(frames), error_deg=torch.stack(errors_deg), radius_deg=torch.stack(radii_deg)

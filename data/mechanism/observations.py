@@ -16,6 +16,9 @@ class EventObservations:
     log10_sp_ratio: of S over P amplitude; NaN where not measured.
     azimuth_deg, takeoff_deg: of the P ray at the source, the latter from the downward vertical.
     observed: bool, False for padding, whose other values mean nothing.
+    log10_snr: of P amplitude over the noise before it; NaN, or None for all, where not measured.
+    waveform: vertical motion `(event, station, sample)` with the P pick in the middle, in any unit, up
+        positive; NaN in a station without one. None where no network asks for it.
 
     Raises ValueError for other shapes, a polarity beyond ±1, or an observed station without a direction.
     """
@@ -25,14 +28,19 @@ class EventObservations:
     azimuth_deg: Tensor
     takeoff_deg: Tensor
     observed: Tensor
+    log10_snr: Tensor | None = None
+    waveform: Tensor | None = None
 
     def __post_init__(self) -> None:
-        shapes = {field.name: tuple(getattr(self, field.name).shape) for field in fields(self)}
-        if len(set(shapes.values())) != 1 or self.observed.ndim != 2 or self.observed.dtype != torch.bool:
+        shapes = {name: tuple(value.shape) for name, value in self._given().items()}
+        cut = shapes.pop("waveform", None)
+        if len({*shapes.values()}) != 1 or self.observed.ndim != 2 or self.observed.dtype != torch.bool:
             raise ValueError(
                 "observations are (event, station) and observed is bool, "
                 f"found {shapes} {self.observed.dtype}"
             )
+        if cut is not None and (len(cut) != 3 or cut[:2] != tuple(self.observed.shape)):
+            raise ValueError(f"waveform is (event, station, sample), found {cut} for {shapes['observed']}")
         if bool((self.polarity.abs() > 1).logical_and(self.observed).any()):
             raise ValueError("polarity is the probability of up minus that of down: it lies within −1 and 1")
         placed = self.azimuth_deg.isfinite() & self.takeoff_deg.isfinite()
@@ -45,4 +53,12 @@ class EventObservations:
 
     def ordered(self, order: Tensor) -> EventObservations:
         """The same with the stations `(station,)` in another order, or some of them."""
-        return type(self)(**{field.name: getattr(self, field.name)[:, order] for field in fields(self)})
+        return replace(self, **{name: value[:, order] for name, value in self._given().items()})
+
+    def events(self, chosen: slice) -> EventObservations:
+        """Some of the events."""
+        return replace(self, **{name: value[chosen] for name, value in self._given().items()})
+
+    def _given(self) -> dict[str, Tensor]:
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in values.items() if value is not None}
