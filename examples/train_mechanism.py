@@ -39,6 +39,7 @@ def train(config):
         optimizer, config.learning_rate, config.steps, pct_start=0.1
     )
     generator = torch.Generator().manual_seed(config.seed)
+    recent = []
     for step in range(config.steps):
         observations, frames = draw_observations(config.batch_size, config.observations, generator)
         loss, logs = head.loss(observations, frames if config.labelled else frames * torch.nan, generator)
@@ -49,8 +50,13 @@ def train(config):
         torch.nn.utils.clip_grad_norm_(head.parameters(), 1.0)
         optimizer.step()
         schedule.step()
-        if step % 100 == 0 or step == config.steps - 1:
-            print(step, {name: round(value.item(), 3) for name, value in logs.items()}, flush=True)
+        recent.append(torch.stack(list(logs.values())))
+        if len(recent) == 100 or step == config.steps - 1:
+            means = torch.stack(recent).mean(dim=0).tolist()
+            print(
+                step + 1, *(f"{name} {mean:.3f}" for name, mean in zip(logs, means, strict=True)), flush=True
+            )
+            recent.clear()
     return head.eval()
 
 
