@@ -100,7 +100,7 @@ def associate(
     of one phase within the tolerance, the more probable is used.
     """
     config, model = config or AssociationConfig(), velocity_model or VelocityModel.default()
-    frame, skipped = _with_stations(picks.frame, stations)
+    frame, skipped = with_stations(picks.frame, stations)
     if frame.empty:
         return Catalog.empty(picks, skipped)
     projection = LocalProjection.around(stations)
@@ -111,8 +111,11 @@ def associate(
     return build_catalog(picks, located, projection, skipped + given_up)
 
 
-def _with_stations(frame: pd.DataFrame, stations: pd.DataFrame) -> tuple[pd.DataFrame, list[Skipped]]:
-    """Picks with the place of their station; others are skipped, one note a station."""
+def with_stations(frame: pd.DataFrame, stations: pd.DataFrame) -> tuple[pd.DataFrame, list[Skipped]]:
+    """Picks or arrivals with the place of their station; others are skipped, one note a station.
+
+    Adds latitude_deg, longitude_deg, elevation_m, site (network and station code) and order (the index).
+    """
     by_code = stations["network"] + "." + stations["station"]
     exact = dict(zip(stations["id"], stations.index, strict=True))
     # A table without location codes still names its stations; the first entry stands for all locations.

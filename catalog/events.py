@@ -28,6 +28,24 @@ EVENT_COLUMNS = (
     "num_p",
     "num_s",
 )
+MECHANISM_COLUMNS = (
+    "strike_deg",
+    "dip_deg",
+    "rake_deg",
+    "auxiliary_strike_deg",
+    "auxiliary_dip_deg",
+    "auxiliary_rake_deg",
+    "mechanism_error_deg",
+    "num_polarities",
+    "polarity_misfit",
+    "polarity_gap_deg",
+    "station_ratio",
+    "mechanism_probability",
+    "mechanism_quality",
+    "mechanism_method",
+)
+"""What events have besides, where mechanisms were looked for."""
+
 ARRIVAL_COLUMNS = (
     "event_id",
     *COLUMNS,
@@ -36,8 +54,21 @@ ARRIVAL_COLUMNS = (
     "distance_km",
     "azimuth_deg",
 )
-_TEXT = ("event_id", "station_id", "phase", "instrument", "polarity", "model", "model_revision")
-_WHOLE = ("num_stations", "num_p", "num_s")
+RAY_COLUMNS = ("takeoff_deg",)
+"""What arrivals have besides, where mechanisms were looked for."""
+
+_TEXT = (
+    "event_id",
+    "station_id",
+    "phase",
+    "instrument",
+    "polarity",
+    "model",
+    "model_revision",
+    "mechanism_quality",
+    "mechanism_method",
+)
+_WHOLE = ("num_stations", "num_p", "num_s", "num_polarities")
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +84,15 @@ class Catalog:
         distance_km, and azimuth_deg from the event to the station.
     unassociated: the picks that belong to no event.
     skipped: what could not be used, with reasons.
+
+    Where focal mechanisms were looked for (`MechanismFinder`), events have the columns of `MECHANISM_COLUMNS`
+    besides: strike, dip and rake of either nodal plane, NaN for an event without a mechanism;
+    mechanism_error_deg, for the grid search the mean of the RMS angles of both planes' normals, for a network
+    the Kagan angle that it expects; num_polarities that were used or would have been; polarity_misfit, the
+    weighted share of wrong ones; polarity_gap_deg, the widest sector without one; station_ratio, 1 far from
+    the nodal planes; mechanism_probability, the share of acceptable mechanisms near this one, and
+    mechanism_quality, A to D (both of the grid search alone); mechanism_method. Arrivals have takeoff_deg of
+    the P rays whose first motion was used, from the downward vertical; NaN for others.
     """
 
     events: pd.DataFrame
@@ -62,9 +102,11 @@ class Catalog:
 
     def __post_init__(self) -> None:
         object.__setattr__(
-            self, "events", _typed(self.events, EVENT_COLUMNS).sort_values("time", ignore_index=True)
+            self,
+            "events",
+            _typed(self.events, EVENT_COLUMNS, MECHANISM_COLUMNS).sort_values("time", ignore_index=True),
         )
-        arrivals = _typed(self.arrivals, ARRIVAL_COLUMNS)
+        arrivals = _typed(self.arrivals, ARRIVAL_COLUMNS, RAY_COLUMNS)
         object.__setattr__(self, "arrivals", arrivals.sort_values(["event_id", "time"], ignore_index=True))
         if self.events["event_id"].duplicated().any():
             raise ValueError(f"event ids must differ, found {self.events['event_id'].tolist()}")
@@ -80,6 +122,13 @@ class Catalog:
 
     def __len__(self) -> int:
         return len(self.events)
+
+    @property
+    def mechanisms(self) -> pd.DataFrame | None:
+        """The events that have a mechanism; None where nobody looked for any."""
+        if "strike_deg" not in self.events:
+            return None
+        return self.events[self.events["strike_deg"].notna()]
 
     def arrivals_of(self, event_id: str) -> pd.DataFrame:
         """The arrivals of one event, by time."""
@@ -101,7 +150,10 @@ class Catalog:
         return cls(*frames)
 
 
-def _typed(frame: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:
+def _typed(frame: pd.DataFrame, columns: tuple[str, ...], more: tuple[str, ...]) -> pd.DataFrame:
+    """The columns in their order and types, with all of `more` or none."""
+    if set(more) & set(frame.columns):
+        columns += more
     if set(frame.columns) != set(columns):
         raise ValueError(
             f"expected the columns {columns}, missing are {sorted(set(columns) - set(frame.columns))}, "

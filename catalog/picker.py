@@ -131,7 +131,8 @@ class Picker:
             "P": self.config.p_threshold or known.p_threshold or UNKNOWN_THRESHOLD,
             "S": self.config.s_threshold or known.s_threshold or UNKNOWN_THRESHOLD,
         }
-        self.num_curves = len(CURVES) + (len(POLARITIES) if "polarity" in getattr(model, "heads", ()) else 0)
+        self.tells_first_motions = "polarity" in getattr(model, "heads", ())
+        self.num_curves = len(CURVES) + (len(POLARITIES) if self.tells_first_motions else 0)
 
     @classmethod
     def from_pretrained(

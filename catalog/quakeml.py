@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -47,6 +48,8 @@ def catalog_to_obspy(catalog: Catalog) -> obspy.Catalog:
         origin = _origin(row)
         origin.arrivals = [_arrival(a, p) for a, p in zip(mine.to_dict("records"), picks, strict=True)]
         event.origins, event.preferred_origin_id = [origin], origin.resource_id
+        if row.get("mechanism_method"):
+            _add_focal_mechanism(event, row, origin)
         events.append(event)
     return obspy.Catalog(events)
 
@@ -132,7 +135,36 @@ def _arrival(row: Mapping[Any, Any], pick: qml.Pick) -> qml.Arrival:
         time_weight=row["weight"],
         distance=row["distance_km"] / KM_PER_DEGREE,
         azimuth=row["azimuth_deg"],
+        takeoff_angle=_known(row.get("takeoff_deg", math.nan)),
     )
+
+
+def _add_focal_mechanism(event: qml.Event, row: Mapping[Any, Any], origin: qml.Origin) -> None:
+    """The mechanism of a row of a catalog's events, linked to the origin that its rays were traced from."""
+    planes = [
+        qml.NodalPlane(*(row[f"{prefix}{name}_deg"] for name in ("strike", "dip", "rake")))
+        for prefix in ("", "auxiliary_")
+    ]
+    mechanism = qml.FocalMechanism(
+        resource_id=_resource(f"mechanism/{row['event_id']}"),
+        triggering_origin_id=origin.resource_id,
+        nodal_planes=qml.NodalPlanes(nodal_plane_1=planes[0], nodal_plane_2=planes[1]),
+        azimuthal_gap=row["polarity_gap_deg"],
+        station_polarity_count=row["num_polarities"],
+        misfit=row["polarity_misfit"],
+        station_distribution_ratio=row["station_ratio"],
+        method_id=_resource(f"mechanism_method/{_allowed(row['mechanism_method'])}"),
+        evaluation_mode="automatic",
+        comments=[
+            qml.Comment(text=f"{label}: {value}")
+            for label, value in (
+                ("error_deg", f"{row['mechanism_error_deg']:.1f}"),
+                ("quality", row["mechanism_quality"]),
+            )
+            if value
+        ],
+    )
+    event.focal_mechanisms, event.preferred_focal_mechanism_id = [mechanism], mechanism.resource_id
 
 
 def _pick_row(pick: qml.Pick, amplitudes: Mapping[str, float]) -> dict[str, Any]:
@@ -158,9 +190,13 @@ def _pick_row(pick: qml.Pick, amplitudes: Mapping[str, float]) -> dict[str, Any]
 
 
 def _method(model: str, revision: str) -> qml.ResourceIdentifier:
-    """Who picked, as a QuakeML identifier; letters that QuakeML does not allow become underscores."""
-    parts = [re.sub(r"[^\w.\-]", "_", part) for part in (model, revision or "unknown")]
-    return _resource(f"model/{parts[0]}/{parts[1]}")
+    """Who picked, as a QuakeML identifier."""
+    return _resource(f"model/{_allowed(model)}/{_allowed(revision or 'unknown')}")
+
+
+def _allowed(name: str) -> str:
+    """Letters that a QuakeML identifier does not allow become underscores."""
+    return re.sub(r"[^\w.\-]", "_", name)
 
 
 def _named_method(identifier: str) -> tuple[str, str]:

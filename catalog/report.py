@@ -17,6 +17,7 @@ from ..data.records import Skipped
 from ..eval.figures import depth_section_figure, map_figure, record_section_figure
 from ..eval.report import Report
 from .events import Catalog
+from .mechanism_report import add_mechanisms
 from .pick_table import PickTable
 from .projection import LocalProjection
 
@@ -57,7 +58,7 @@ def write_report(
 ) -> Path:
     """One HTML file with everything in it, and its numbers as JSON beside it.
 
-    max_record_sections: only the events with most arrivals get a record section.
+    max_record_sections: only the events with most arrivals get a record section, and as many a beach ball.
     errors: station-days that failed.
     """
     report = Report(title)
@@ -65,6 +66,7 @@ def write_report(
     if len(catalog):
         _places(report, catalog, stations)
         _event_table(report, catalog)
+        add_mechanisms(report, catalog, max_record_sections)
         _record_sections(report, catalog, stations, archive, velocity_model, max_record_sections)
     report.section("Picks by station")
     report.table(

@@ -18,6 +18,7 @@ from .archive_run import pick_archive
 from .associate import AssociationConfig, associate
 from .events import Catalog
 from .files import replacing
+from .mechanisms import MechanismFinder, MechanismsConfig
 from .pick_formats import write_picks
 from .pick_table import PickTable
 from .picker import Picker, PickerConfig
@@ -32,6 +33,8 @@ class CatalogConfig:
     archive: an SDS tree or a folder of waveform files. stations: StationXML or CSV. velocity_model: a layer
     table or CSV (see `VelocityModel.from_file`), or None for a mean crust. model: a task model's folder, hub
     id or bundled name, with `revision` to pin it. station_ids: only these (NET.STA.LOC); empty takes all.
+    mechanisms: how focal mechanisms are found, from the first motions of a model with a polarity head; None
+    looks for none.
     """
 
     archive: str
@@ -44,6 +47,7 @@ class CatalogConfig:
     station_ids: tuple[str, ...] = ()
     picker: PickerConfig = field(default_factory=PickerConfig)
     association: AssociationConfig = field(default_factory=AssociationConfig)
+    mechanisms: MechanismsConfig | None = None
     max_record_sections: int = 30
     show_progress: bool = True
 
@@ -59,7 +63,7 @@ class CatalogRun:
 
 
 def run_catalog(config: CatalogConfig, picker: Picker | None = None) -> CatalogRun:
-    """Pick, associate and locate everything in an archive.
+    """Pick, associate and locate everything in an archive, and find mechanisms where that is asked for.
 
     The output folder gets `picks/` (a Parquet file for each station-day, not computed again by a later run),
     `picks.parquet`, `catalog.csv`, `arrivals.csv`, `catalog.xml` (QuakeML), `skipped.csv`, `report.html`,
@@ -67,19 +71,27 @@ def run_catalog(config: CatalogConfig, picker: Picker | None = None) -> CatalogR
 
     picker: instead of one made from `config.model` and `config.picker`.
 
-    Raises FileNotFoundError or ValueError, with the way out, for missing inputs and for an output folder that
-    holds picks of another model.
+    Raises FileNotFoundError or ValueError, with the way out, for missing inputs, for an output folder that
+    holds picks of another model, and for mechanisms with a model that tells no first motions.
     """
     archive, stations = Archive.open(config.archive), read_stations(config.stations)
     velocity_model = (
         VelocityModel.from_file(config.velocity_model) if config.velocity_model else VelocityModel.default()
     )
+    finder = MechanismFinder(config.mechanisms, velocity_model) if config.mechanisms else None
     picker = picker or _picker(config)
+    if finder is not None and not picker.tells_first_motions:
+        raise ValueError(
+            f"mechanisms need the first motions of a model with a polarity head, and {picker.name} has none: "
+            "take another model, such as seisfm-tiny, or leave mechanisms out"
+        )
     folder = Path(config.output_dir)
     run = pick_archive(
         archive, picker, folder, stations=config.station_ids or None, show_progress=config.show_progress
     )
     catalog = associate(run.picks, stations, config.association, velocity_model)
+    if finder is not None:
+        catalog = finder.add_to(catalog, stations)
     skipped = list(dict.fromkeys([*run.skipped, *catalog.skipped]))
     catalog = Catalog(catalog.events, catalog.arrivals, catalog.unassociated, skipped)
     _write(folder, config, catalog, run.picks, run.errors)
@@ -118,7 +130,8 @@ def _write(
 
 
 def _summary(catalog: Catalog, picks: PickTable, errors: list[Skipped]) -> dict[str, object]:
-    events = catalog.events
+    events, mechanisms = catalog.events, catalog.mechanisms
+    about_mechanisms = {} if mechanisms is None else {"num_mechanisms": len(mechanisms)}
     return {
         "num_picks": len(picks),
         "num_p": int(picks.frame["phase"].str.startswith("P").sum()),
@@ -129,6 +142,7 @@ def _summary(catalog: Catalog, picks: PickTable, errors: list[Skipped]) -> dict[
         "association_rate": len(catalog.arrivals) / len(picks) if len(picks) else None,
         "median_rms_s": float(events["rms_s"].median()) if len(catalog) else None,
         "median_azimuthal_gap_deg": float(events["azimuthal_gap_deg"].median()) if len(catalog) else None,
+        **about_mechanisms,
         "num_skipped": len(catalog.skipped),
         "errors": [f"{error.item}: {error.reason}" for error in errors],
         "model": picks.frame["model"].iloc[0] if len(picks) else None,

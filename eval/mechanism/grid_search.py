@@ -77,7 +77,7 @@ def search_mechanisms(
     motions: FirstMotions, config: GridSearchConfig, event_id: str = ""
 ) -> list[Solution] | Skipped:
     """The solutions of an event, the most probable first, or why there is none."""
-    if reason := _too_little(motions, config):
+    if reason := too_little(motions, config):
         return Skipped(event_id, reason)
     normals, slips = mechanism_grid(config.step_deg)
     accepted = acceptable(motions, couple_tensors(normals, slips), config).nonzero().squeeze(1)
@@ -88,7 +88,8 @@ def search_mechanisms(
     return [_solution(motions, preferred, len(accepted)) for preferred in found]
 
 
-def _too_little(motions: FirstMotions, config: GridSearchConfig) -> str:
+def too_little(motions: FirstMotions, config: GridSearchConfig) -> str:
+    """Why these first motions cannot tell a mechanism, or nothing."""
     known = motions.polarity != 0
     if motions.num_polarities < config.min_polarities:
         return f"{motions.num_polarities} polarities, at least {config.min_polarities} are needed"

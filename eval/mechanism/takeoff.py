@@ -56,7 +56,7 @@ def traced_angles(
 ) -> tuple[FirstMotions, list[Skipped]]:
     """The first motions and S/P ratios of an event with angles of rays, and the readings without a place.
 
-    Trials take the velocity models in turn, and a depth and an epicentre within their errors.
+    The rays are those of `traced_directions`.
 
     places: latitude, longitude (degrees) and elevation (m) of each station.
     """
@@ -68,7 +68,15 @@ def traced_angles(
     distance_km, azimuth_deg = _ways(event, [places[r.station] for r in placed])
     near = distance_km <= config.max_distance_km
     readings = [reading for reading, yes in zip(placed, near, strict=True) if yes]
-    azimuth, takeoff = _traced(event, distance_km[near], azimuth_deg[near], models, config)
+    azimuth, takeoff = traced_directions(
+        distance_km[near],
+        azimuth_deg[near],
+        depth_km=event.depth_km,
+        depth_error_km=event.depth_error_km,
+        horizontal_error_km=event.horizontal_error_km,
+        models=models,
+        config=config,
+    )
     return _motions(readings, azimuth, takeoff), skipped
 
 
@@ -78,22 +86,32 @@ def _ways(event: ReadEvent, places: Sequence[tuple[float, float, float]]) -> tup
     return distance_m / 1000.0, azimuth_deg
 
 
-def _traced(
-    event: ReadEvent,
+def traced_directions(
     distance_km: FloatArray,
     azimuth_deg: FloatArray,
+    *,
+    depth_km: float,
+    depth_error_km: float,
+    horizontal_error_km: float,
     models: Sequence[VelocityModel],
     config: TrialConfig,
+    station_elevation_m: FloatArray | float = 0.0,
 ) -> tuple[FloatArray, FloatArray]:
-    """Azimuths and take-off angles `(trial, station)`."""
+    """Azimuths and take-off angles `(trial, station)` of the first P from a source that is not known exactly.
+
+    Trials take the velocity models in turn, and a depth and an epicentre within their standard deviations.
+
+    distance_km, azimuth_deg: of each station from the epicentre `(station,)`.
+    """
     depth, east, north = _normal(config, (3, config.trials))
-    depth_km = np.maximum(event.depth_km + event.depth_error_km * depth, 0.0)
-    x = distance_km * np.sin(np.deg2rad(azimuth_deg)) - event.horizontal_error_km * east[:, None]
-    y = distance_km * np.cos(np.deg2rad(azimuth_deg)) - event.horizontal_error_km * north[:, None]
+    depths_km = np.maximum(depth_km + depth_error_km * depth, 0.0)
+    x = distance_km * np.sin(np.deg2rad(azimuth_deg)) - horizontal_error_km * east[:, None]
+    y = distance_km * np.cos(np.deg2rad(azimuth_deg)) - horizontal_error_km * north[:, None]
     takeoff_deg = np.empty_like(x)
     for number, model in enumerate(models):
         rows = slice(number, None, len(models))
-        takeoff_deg[rows] = model.rays(np.hypot(x[rows], y[rows]), depth_km[rows, None], "P").takeoff_deg
+        rays = model.rays(np.hypot(x[rows], y[rows]), depths_km[rows, None], "P", station_elevation_m)
+        takeoff_deg[rows] = rays.takeoff_deg
     return np.rad2deg(np.arctan2(x, y)) % 360.0, takeoff_deg
 
 

@@ -1,10 +1,18 @@
 """A picker without training: onsets by the ratio of energies, inside of the real contract."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import obspy
+import pandas as pd
 import pytest
 import torch
+from seisfm.catalog.pick_table import PickTable
 from seisfm.catalog.picker import Picker, PickerConfig
+from seisfm.catalog.projection import LocalProjection
+from seisfm.data.earth.velocity import VelocityModel
+from seisfm.data.mechanism.double_couple import couple_tensors, fault_vectors
+from seisfm.data.mechanism.radiation import p_radiation, ray_products, rays_of
 from seisfm.foundation.backbones.seismic import SeismicConfig, SeismicModel
 from seisfm.foundation.contract import InputContract, WindowRange
 from torch import nn
@@ -99,3 +107,66 @@ def ground_motion(
 @pytest.fixture
 def motion():
     return ground_motion
+
+
+@dataclass(frozen=True)
+class MadeNetwork:
+    """Exact picks of three events at a network's stations, with the first motions of one mechanism."""
+
+    stations: pd.DataFrame
+    model: VelocityModel
+    picks: PickTable
+
+
+def exact_picks(stations, places_km, model, hypocentre, mechanism_deg, num_polarities) -> list[dict]:
+    """P and S picks of a source (east, north, depth in km, seconds); the first stations tell polarities."""
+    x, y, depth_km, after_s = hypocentre
+    offset = places_km - (x, y)
+    distance_km, azimuth_deg = np.hypot(*offset.T), np.rad2deg(np.arctan2(*offset.T))
+    rays = {phase: model.rays(distance_km, depth_km, phase, stations["elevation_m"]) for phase in "PS"}
+    directions = (torch.from_numpy(angle) for angle in (azimuth_deg, rays["P"].takeoff_deg))
+    tensor = couple_tensors(*fault_vectors(torch.tensor(mechanism_deg).double()))[None]
+    up = (p_radiation(ray_products(rays_of(*directions)), tensor)[:, 0] > 0).tolist()
+    rows = []
+    for phase in "PS":
+        for number, station_id in enumerate(stations["id"]):
+            told = phase == "P" and number < num_polarities
+            rows.append(
+                {
+                    "station_id": station_id,
+                    "phase": phase,
+                    "time": START.timestamp + after_s + float(rays[phase].time_s[number]),
+                    "probability": 0.9,
+                    "polarity": ("positive" if up[number] else "negative") if told else "",
+                    "polarity_probability": 0.95 if told else np.nan,
+                    "model": "exact",
+                }
+            )
+    return rows
+
+
+@pytest.fixture(scope="session")
+def network() -> MadeNetwork:
+    """30 stations within 25 km, some in the mountains, and three events of strike 210, dip 60, rake -80."""
+    rng = np.random.default_rng(3)
+    places_km = rng.uniform(-25.0, 25.0, (30, 2))
+    latitude, longitude = LocalProjection(latitude_deg=45.0, longitude_deg=7.0).to_degrees(*places_km.T)
+    codes = [f"M{number:02d}" for number in range(len(places_km))]
+    stations = pd.DataFrame(
+        {
+            "id": [f"XX.{code}." for code in codes],
+            "network": "XX",
+            "station": codes,
+            "latitude_deg": latitude,
+            "longitude_deg": longitude,
+            "elevation_m": rng.uniform(0.0, 2500.0, len(codes)),
+        }
+    )
+    model = VelocityModel((0.0, 3.0, 12.0), (4.8, 6.0, 6.6), (2.8, 3.46, 3.8))
+    sources = (((2.0, -3.0, 9.0, 20.0), 30), ((-4.0, 1.0, 6.0, 80.0), 5), ((5.0, 5.0, 11.0, 140.0), 0))
+    rows = [
+        row
+        for hypocentre, told in sources
+        for row in exact_picks(stations, places_km, model, hypocentre, (210.0, 60.0, -80.0), told)
+    ]
+    return MadeNetwork(stations, model, PickTable.from_rows(rows))

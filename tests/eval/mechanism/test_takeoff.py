@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from seisfm.data.earth.velocity import VelocityModel
@@ -19,7 +20,7 @@ from seisfm.data.formats.hash_files import (
 )
 from seisfm.eval.mechanism.grid_search import GridSearchConfig, search_mechanisms
 from seisfm.eval.mechanism.scores import kagan_to_reference, score_mechanisms
-from seisfm.eval.mechanism.takeoff import TrialConfig, given_angles, traced_angles
+from seisfm.eval.mechanism.takeoff import TrialConfig, given_angles, traced_angles, traced_directions
 
 NORTHRIDGE = Path(os.environ.get("SEISFM_DATA", "../shared/data")) / "northridge_hash"
 HALFSPACE = VelocityModel((0.0,), (6.0,), (3.5,))
@@ -72,6 +73,21 @@ def test_velocity_models_take_turns(event):
     first, second = motions.takeoff_deg[:2, 0].tolist()
     assert motions.takeoff_deg[:, 0].tolist() == pytest.approx([first, second] * 2 + [first])
     assert abs(first - second) > 1.0
+
+
+def test_rays_end_at_the_height_of_the_station():
+    azimuth_deg, takeoff_deg = traced_directions(
+        np.array([10.0, 10.0]),
+        np.array([0.0, 90.0]),
+        depth_km=8.0,
+        depth_error_km=0.0,
+        horizontal_error_km=0.0,
+        models=[HALFSPACE],
+        config=TrialConfig(trials=1),
+        station_elevation_m=np.array([0.0, 2000.0]),
+    )
+    assert azimuth_deg[0].tolist() == pytest.approx([0.0, 90.0])
+    assert takeoff_deg[0].tolist() == pytest.approx([180.0 - math.degrees(math.atan(10.0 / 8.0)), 135.0])
 
 
 def test_a_trial_is_needed():
