@@ -6,14 +6,19 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Polygon
 from obspy.imaging.beachball import beach
 
-from ..eval.figures import BLUE, new_figure
+from ..eval.figures import new_figure
 from ..eval.report import Report
 from .events import Catalog
 
 COLUMNS = 5
-BALLS_PER_FIGURE = 20
+BALLS_PER_FIGURE = 15
+
+INK, SHADE = "#22262b", "#8fc1e3"
+EVERY = 3
+"""Of the points of a ball's outline: all that ObsPy makes would be too heavy for a page of drawings."""
 
 _TABLE = (
     "event_id",
@@ -45,17 +50,16 @@ def add_mechanisms(report: Report, catalog: Catalog, most: int) -> None:
         return
     report.table(
         found[list(_TABLE)].round(2),
-        "One nodal plane of each mechanism (the CSV and QuakeML files have both), its uncertainty, and the "
-        "first motions that it rests on",
+        "One plane of each (both are in CSV and QuakeML), its uncertainty, and its first motions",
     )
-    shown = found.sort_values("num_polarities", ascending=False, kind="stable")[:most]
+    shown = found.sort_values("num_polarities", ascending=False, kind="stable")[:most].sort_index()
     if len(shown) < len(found):
         report.text(f"The {len(shown)} of {len(found)} mechanisms with most first motions.")
     for first in range(0, len(shown), BALLS_PER_FIGURE):
         some = shown[first : first + BALLS_PER_FIGURE]
         report.figure(
             beach_balls_figure(some, catalog.arrivals),
-            "Lower hemispheres. Dark: P moves up; dots: first motions up (filled) and down (open). Below "
+            "Lower hemispheres. Shaded: P moves up; dots: first motions up (filled) and down (open). Below "
             "each: number of first motions, uncertainty, quality",
             f"Beach balls of {len(some)} events with the first motions at their stations",
         )
@@ -77,12 +81,14 @@ def beach_balls_figure(events: pd.DataFrame, arrivals: pd.DataFrame) -> Figure:
 
 def _ball(axis: Axes, event: dict, arrivals: pd.DataFrame) -> None:
     planes = [event[name] for name in ("strike_deg", "dip_deg", "rake_deg")]
-    axis.add_collection(beach(planes, xy=(0.0, 0.0), width=2.0, facecolor=BLUE, alpha=0.55, linewidth=0.8))
+    ball = beach(planes, width=2.0, facecolor=SHADE, edgecolor=INK, linewidth=0.8, zorder=1)
+    ball.set_paths([Polygon(path.vertices[::EVERY]) for path in ball.get_paths()])
+    axis.add_collection(ball)
     used = arrivals[arrivals["takeoff_deg"].notna()]
     east, north = lower_hemisphere(used["azimuth_deg"].to_numpy(), used["takeoff_deg"].to_numpy())
     up = (used["polarity"] == "positive").to_numpy()
-    for here, fill in ((up, "#22262b"), (~up, "white")):
-        axis.plot(east[here], north[here], "o", ms=3.5, mfc=fill, mec="#22262b", mew=0.7, ls="none")
+    for here, fill in ((up, INK), (~up, "white")):
+        axis.plot(east[here], north[here], "o", ms=3.5, mfc=fill, mec=INK, mew=0.7, ls="none", zorder=2)
     axis.set(xlim=(-1.08, 1.08), ylim=(-1.08, 1.08), aspect="equal")
     quality = f", {event['mechanism_quality']}" if event["mechanism_quality"] else ""
     axis.set_title(f"{event['time']:%m-%d %H:%M:%S}", fontsize=9)
