@@ -7,14 +7,20 @@ import torch
 from safetensors.torch import load_file
 from seisfm import Picker
 from seisfm.data.continuous.examples import uh_archive
+from seisfm.data.mechanism.double_couple import frame_angles_deg, rotations_of
+from seisfm.data.mechanism.synthetic import ObservationConfig, draw_observations
+from seisfm.heads.mechanism import MechanismHead
 from seisfm.heads.model_folder import BUNDLED_FOLDER, ModelFolder, bundled_models
 from seisfm.heads.task_model import load_model
 
 LARGEST_BYTES = 16e6
 
 
-def test_the_tiny_model_comes_along():
-    assert "seisfm-tiny" in bundled_models()
+load_mechanism = MechanismHead.from_pretrained
+
+
+def test_what_comes_along():
+    assert bundled_models() == ["seisfm-mechanism", "seisfm-tiny"]
 
 
 @pytest.mark.parametrize("name", bundled_models())
@@ -28,9 +34,11 @@ def test_a_bundled_model_is_complete_and_small(name):
     assert f"# {name}" in card
 
 
-@pytest.mark.parametrize("name", bundled_models())
-def test_a_bundled_model_opens_by_its_name_with_the_bits_of_its_file(name):
-    model = load_model(name)
+@pytest.mark.parametrize(
+    ("name", "load"), [("seisfm-tiny", load_model), ("seisfm-mechanism", load_mechanism)]
+)
+def test_a_bundled_model_opens_by_its_name_with_the_bits_of_its_file(name, load):
+    model = load(name)
     saved = load_file(BUNDLED_FOLDER / name / "model.safetensors")
     assert model.state_dict().keys() == saved.keys()
     assert all(torch.equal(tensor, saved[key]) for key, tensor in model.state_dict().items())
@@ -50,6 +58,15 @@ def test_the_tiny_model_picks_the_earthquakes_that_obspy_brings():
     stations = picks[picks.phase == "P"].groupby("station_id").size()
     # Two induced earthquakes on four stations, of which some are noisy.
     assert (stations >= 2).sum() >= 3
+
+
+def test_the_mechanism_network_finds_what_clean_observations_tell():
+    clean = ObservationConfig(stations=(40, 40), flipped=0.05, direction_error_deg=3.0, gap_deg=60.0)
+    observations, frames = draw_observations(40, clean, torch.Generator().manual_seed(0))
+    answers = load_mechanism("seisfm-mechanism").predict(observations)
+    kagan_deg = frame_angles_deg(rotations_of(answers["quaternion"]), frames)
+    assert kagan_deg.median() < 12.0
+    assert 0.5 < (kagan_deg <= answers["radius_deg"][:, 0]).float().mean() <= 1.0
 
 
 def test_the_tiny_model_has_every_head():
