@@ -120,7 +120,7 @@ class MechanismFinder:
             readings = by_event.get(event["event_id"], used.iloc[:0])
             row: dict[str, Any] = dict.fromkeys(MECHANISM_COLUMNS, np.nan) | dict.fromkeys(_TEXTS, "")
             row["num_polarities"] = len(readings)
-            found = self._too_little(event, readings)
+            found: dict[str, Any] | str = self._too_little(event, readings)
             if not found:
                 motions = self._traced(event, readings)
                 takeoff_deg[readings.index] = motions.takeoff_deg[0].numpy()

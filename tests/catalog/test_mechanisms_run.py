@@ -47,7 +47,7 @@ def picked(network, motion, tmp_path) -> CatalogConfig:
         velocity_model=str(tmp_path / "velocity.csv"),
         association=AssociationConfig(n_picks=20, n_p_picks=10, n_s_picks=10, min_node_size_km=8.0),
         mechanisms=MechanismsConfig(trials=1),
-        max_record_sections=1,
+        max_record_sections=0,
         show_progress=False,
     )
 
