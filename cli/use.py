@@ -104,7 +104,10 @@ def catalog(
     config: Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped one.")],
     changes: Annotated[list[str] | None, typer.Argument(help="Settings to change, as key=value.")] = None,
 ) -> Outcome:
-    """From an archive to a catalog: picks, association, location and a report. Resumes where it stopped."""
+    """From an archive to a catalog: picks, association, location and a report. Resumes where it stopped.
+
+    With mechanisms.method=grid_search also focal mechanisms, from the first motions of P.
+    """
     from ..catalog.run import CatalogConfig, run_catalog
     from ..configs.loader import load_config
 
