@@ -14,6 +14,7 @@ from seisfm.heads.model_folder import BUNDLED_FOLDER, ModelFolder, bundled_model
 from seisfm.heads.task_model import load_model
 
 LARGEST_BYTES = 16e6
+RELEASES_FOLDER = BUNDLED_FOLDER.parent / "releases"
 
 
 load_mechanism = MechanismHead.from_pretrained
@@ -23,15 +24,27 @@ def test_what_comes_along():
     assert bundled_models() == ["seisfm-mechanism", "seisfm-tiny"]
 
 
-@pytest.mark.parametrize("name", bundled_models())
-def test_a_bundled_model_is_complete_and_small(name):
-    folder = BUNDLED_FOLDER / name
+def test_a_bundled_model_is_small():
+    for name in bundled_models():
+        assert sum(path.stat().st_size for path in (BUNDLED_FOLDER / name).iterdir()) <= LARGEST_BYTES
+
+
+@pytest.mark.parametrize(
+    "folder", sorted([*BUNDLED_FOLDER.iterdir(), *RELEASES_FOLDER.iterdir()]), ids=lambda folder: folder.name
+)
+def test_a_model_is_complete(folder):
     present = {path.name for path in folder.iterdir()}
     assert {"config.json", "model.safetensors", "training.yaml", "metrics.json", "README.md"} <= present
-    assert sum(path.stat().st_size for path in folder.iterdir()) <= LARGEST_BYTES
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert "license: apache-2.0" in card
-    assert f"# {name}" in card
+    assert f"# {folder.name}" in card
+
+
+def test_the_small_model_picks_from_its_folder():
+    picks = (
+        Picker.from_pretrained(str(RELEASES_FOLDER / "seisfm-small")).classify(uh_archive()[:3]).picks.frame
+    )
+    assert (picks.phase == "P").any()
 
 
 @pytest.mark.parametrize(
