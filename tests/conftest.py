@@ -1,6 +1,11 @@
 """A tiny task model and batches of noise with labels, for the tests of several folders."""
 
+import os
 from collections.abc import Callable
+
+# One thread for each process, those that tests start too: the models here are so small that several threads
+# wait for each other far longer than they work, and on a busy machine twenty times as long.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 import torch

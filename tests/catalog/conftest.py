@@ -68,7 +68,7 @@ def onset_model() -> OnsetModel:
     return OnsetModel()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def picker(onset_model) -> Picker:
     # The formula knows no tokens: windows that spread over one would only cost time.
     return Picker(onset_model, PickerConfig(batch_size=4, refine_shifts=2), name="onset")
@@ -104,7 +104,7 @@ def ground_motion(
     return stream
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def motion():
     return ground_motion
 

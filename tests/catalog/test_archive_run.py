@@ -1,5 +1,7 @@
 """Picking archives, by station-day, in several goes."""
 
+from shutil import copytree
+
 import numpy as np
 import obspy
 import pytest
@@ -30,21 +32,32 @@ MIDNIGHT = obspy.UTCDateTime(2018, 12, 30)
 ARRIVALS = ((45.0, 48.0), (88.3, 90.0), (120.0, 124.5))
 
 
-@pytest.fixture
-def archive(motion, tmp_path):
-    stream = obspy.Stream()
+@pytest.fixture(scope="module")
+def recorded(motion, picker, tmp_path_factory):
+    """A folder with an archive and all of its picks, and what was recorded and found."""
+    folder, stream = tmp_path_factory.mktemp("recorded"), obspy.Stream()
     for i in range(2):
         stream += motion(
             duration_s=180.0, arrivals=ARRIVALS, station=f"ST0{i}", seed=i, start=MIDNIGHT - 90.0
         )
-    write_sds(stream, tmp_path / "sds")
-    return Archive.open(tmp_path / "sds"), stream
+    write_sds(stream, folder / "sds")
+    run = pick_archive(Archive.open(folder / "sds"), picker, folder / "out", show_progress=False)
+    return folder, stream, run
 
 
-@pytest.mark.slow
-def test_no_pick_is_lost_or_doubled_at_midnight(archive, picker, tmp_path):
-    opened, stream = archive
-    run = pick_archive(opened, picker, tmp_path / "out", show_progress=False)
+@pytest.fixture
+def archive(recorded, tmp_path):
+    return Archive.open(copytree(recorded[0] / "sds", tmp_path / "sds"))
+
+
+@pytest.fixture
+def done(recorded, tmp_path):
+    """A folder of one's own with all picks of the archive, and the run that made them."""
+    return copytree(recorded[0] / "out", tmp_path / "out"), recorded[2]
+
+
+def test_no_pick_is_lost_or_doubled_at_midnight(recorded, picker):
+    _, stream, run = recorded
     whole = picker.classify(stream).picks
     assert run.num_computed == 4
     assert not run.errors
@@ -54,60 +67,56 @@ def test_no_pick_is_lost_or_doubled_at_midnight(archive, picker, tmp_path):
     np.testing.assert_allclose(run.picks.time_s, whole.time_s, atol=0.005)
 
 
-def test_a_second_run_computes_nothing_and_gives_the_same(archive, picker, tmp_path):
-    opened, _ = archive
-    first = pick_archive(opened, picker, tmp_path / "out", show_progress=False)
-    stamps = {p: p.stat().st_mtime_ns for p in (tmp_path / "out").rglob("*.parquet")}
-    second = pick_archive(opened, picker, tmp_path / "out", show_progress=False)
+def test_a_second_run_computes_nothing_and_gives_the_same(archive, picker, done):
+    folder, first = done
+    stamps = {p: p.stat().st_mtime_ns for p in folder.rglob("*.parquet")}
+    second = pick_archive(archive, picker, folder, show_progress=False)
     assert (second.num_computed, second.num_kept) == (0, 4)
     assert second.picks == first.picks
-    assert stamps == {p: p.stat().st_mtime_ns for p in (tmp_path / "out").rglob("*.parquet")}
+    assert stamps == {p: p.stat().st_mtime_ns for p in folder.rglob("*.parquet")}
 
 
-def test_an_interrupted_run_is_taken_up(archive, picker, tmp_path):
-    opened, _ = archive
-    first = pick_archive(opened, picker, tmp_path / "out", show_progress=False)
-    next((tmp_path / "out").rglob("*.parquet")).unlink()
-    second = pick_archive(opened, picker, tmp_path / "out", show_progress=False)
+def test_an_interrupted_run_is_taken_up(archive, picker, done):
+    folder, first = done
+    next(folder.rglob("*.parquet")).unlink()
+    second = pick_archive(archive, picker, folder, show_progress=False)
     assert (second.num_computed, second.num_kept) == (1, 3)
     assert second.picks == first.picks
 
 
 def test_only_the_wanted_stations(archive, picker, tmp_path):
-    run = pick_archive(archive[0], picker, tmp_path / "out", stations=["XX.ST01."], show_progress=False)
+    run = pick_archive(archive, picker, tmp_path / "out", stations=["XX.ST01."], show_progress=False)
     assert set(run.picks.frame["station_id"]) == {"XX.ST01."}
 
 
 def test_a_station_that_the_archive_does_not_know_is_refused(archive, picker, tmp_path):
     message = r"no stations \['XX.ST01.00'\] in .*it has \['XX.ST00.', 'XX.ST01.'\]"
     with pytest.raises(ValueError, match=message):
-        pick_archive(archive[0], picker, tmp_path / "out", stations=["XX.ST01.00"], show_progress=False)
+        pick_archive(archive, picker, tmp_path / "out", stations=["XX.ST01.00"], show_progress=False)
     assert not (tmp_path / "out").exists()
 
 
-def test_another_model_or_other_settings_are_refused(archive, picker, onset_model, tmp_path):
-    pick_archive(archive[0], picker, tmp_path / "out", show_progress=False)
+def test_another_model_or_other_settings_are_refused(archive, picker, onset_model, done):
+    folder, _ = done
     stricter = Picker(onset_model, PickerConfig(p_threshold=0.6, refine_shifts=2))
     with pytest.raises(
         ValueError, match=r"holds picks of another model or other settings: config was .*Give another"
     ):
-        pick_archive(archive[0], stricter, tmp_path / "out", show_progress=False)
+        pick_archive(archive, stricter, folder, show_progress=False)
     newer = Picker(onset_model, picker.config, revision="v2")
     with pytest.raises(ValueError, match=r"model_revision was .* is now v2"):
-        pick_archive(archive[0], newer, tmp_path / "out", show_progress=False)
+        pick_archive(archive, newer, folder, show_progress=False)
 
 
-def test_the_batch_size_may_change(archive, picker, onset_model, tmp_path):
-    pick_archive(archive[0], picker, tmp_path / "out", show_progress=False)
+def test_the_batch_size_may_change(archive, onset_model, done):
     larger = Picker(onset_model, PickerConfig(batch_size=32, refine_shifts=2))
-    assert pick_archive(archive[0], larger, tmp_path / "out", show_progress=False).num_computed == 0
+    assert pick_archive(archive, larger, done[0], show_progress=False).num_computed == 0
 
 
 def test_damaged_files_are_told_and_cost_only_themselves(archive, picker, tmp_path):
-    opened, _ = archive
     for file in (tmp_path / "sds").rglob("XX.ST00..HH?.D.2018.363"):
         file.write_bytes(b"not a waveform")
-    run = pick_archive(opened, picker, tmp_path / "out", show_progress=False)
+    run = pick_archive(archive, picker, tmp_path / "out", show_progress=False)
     assert {"XX.ST00.", "XX.ST01."} == set(run.picks.frame["station_id"])
     damaged = [note for note in run.skipped if "2018.363" in note.item]
     assert len(damaged) == 3
@@ -116,16 +125,15 @@ def test_damaged_files_are_told_and_cost_only_themselves(archive, picker, tmp_pa
 
 
 def test_a_failing_station_day_does_not_lose_the_others(archive, picker, onset_model, tmp_path):
-    opened, _ = archive
     # A file where the station's folder of picks should be: only this station cannot be written.
     blocked = tmp_path / "out" / "picks" / "XX.ST00."
     blocked.parent.mkdir(parents=True)
     blocked.write_text("in the way")
-    run = pick_archive(opened, picker, tmp_path / "out", show_progress=False)
+    run = pick_archive(archive, picker, tmp_path / "out", show_progress=False)
     assert [error.item for error in run.errors] == ["XX.ST00. 2018-12-29", "XX.ST00. 2018-12-30"]
     assert set(run.picks.frame["station_id"]) == {"XX.ST01."}
     blocked.unlink()
-    again = pick_archive(opened, picker, tmp_path / "out", show_progress=False)
+    again = pick_archive(archive, picker, tmp_path / "out", show_progress=False)
     assert (again.num_computed, again.num_kept, again.errors) == (2, 2, [])
 
 
