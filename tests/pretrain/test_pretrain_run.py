@@ -120,6 +120,7 @@ def test_a_run_leaves_an_encoder_with_its_configuration_and_scores(finished):
         assert torch.equal(parameter, average[f"model.{name}"]), name
 
 
+@pytest.mark.slow
 def test_a_run_killed_at_any_moment_resumes_to_the_same_bits(finished, dataset, tmp_path):
     folder = tmp_path / "killed"
     step = random.SystemRandom().randint(12, 50)
@@ -132,6 +133,7 @@ def test_a_run_killed_at_any_moment_resumes_to_the_same_bits(finished, dataset, 
     assert_same_weights(folder, finished.output_dir)
 
 
+@pytest.mark.slow
 def test_sigterm_saves_exits_with_143_and_resumes_to_the_same_bits(finished, dataset, tmp_path, capsys):
     folder = tmp_path / "stopped"
     with start(settings(dataset, folder)) as process:

@@ -164,6 +164,7 @@ def test_scored_events_that_anything_learns_from_are_refused(whole, side, seed):
 # --- stopping and going on ------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_study_stopped_in_a_training_goes_on_to_the_same_bits(whole, tmp_path, capsys):
     finished, _ = whole
     study = nano.study(tmp_path, "seeds=[0]")
