@@ -277,12 +277,14 @@ class Picker:
 def fingerprint(model: nn.Module) -> str:
     """Twelve digits of the SHA-256 of a model's weights: what it is, whatever its folder is called.
 
-    The same weights under another calibration say other probabilities, and are another model.
+    The same weights with another calibration or other settings of a head, such as passes with dropout, say
+    other probabilities, and are another model.
     """
     digest = hashlib.sha256()
-    calibration = getattr(getattr(model, "config", None), "calibration", None)
-    if calibration:
-        digest.update(json.dumps(calibration, sort_keys=True).encode())
+    config = getattr(model, "config", None)
+    for settings in (getattr(config, "calibration", None), getattr(config, "heads", None)):
+        if settings:
+            digest.update(json.dumps(settings, sort_keys=True).encode())
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())

@@ -53,6 +53,8 @@ class ArPicker:
     """STA/LTA triggers whose P and S ObsPy's `ar_pick` places; their height is the trigger's.
 
     Where only the vertical is complete, P alone is picked; where it has a gap around a trigger, nothing is.
+    P alone is picked too where it comes sooner than `s_lta_s` after the excerpt's start: ObsPy's search for S
+    would then read what lies before its arrays in memory, and give another answer at another time.
     """
 
     name = "STA/LTA + AR-AIC"
@@ -112,7 +114,8 @@ class ArPicker:
         p_s, s_s = start_s + first_s, start_s + second_s
         if abs(p_s - trigger_s) > config.max_shift_s:
             return []
-        return [("P", p_s), ("S", s_s)] if complete and s_s > p_s else [("P", p_s)]
+        has_s = complete and s_s > p_s and first_s >= config.s_lta_s
+        return [("P", p_s), ("S", s_s)] if has_s else [("P", p_s)]
 
     def _traces(self, batch: WaveformBatch, window: int, start_s: float, end_s: float) -> np.ndarray | None:
         """Three components, else the vertical, else nothing."""

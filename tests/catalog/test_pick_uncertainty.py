@@ -4,6 +4,7 @@ import numpy as np
 import obspy
 import pandas as pd
 import pytest
+import torch
 from seisfm.catalog.locate import LocationConfig, locate_event
 from seisfm.catalog.picker import Picker, PickerConfig, fingerprint
 from seisfm.catalog.quakeml import picks_from_obspy, write_quakeml
@@ -45,6 +46,12 @@ def test_without_a_calibration_it_is_the_width_of_the_peak(calibrated, picker, m
 
 def test_another_calibration_is_another_revision(calibrated, onset_model) -> None:
     assert calibrated.revision != fingerprint(onset_model)
+
+
+def test_passes_with_dropout_are_another_revision(new_model) -> None:
+    once, passes = (new_model(polarity={"dropout": 0.2, "mc_passes": count}) for count in (0, 4))
+    assert all(torch.equal(a, b) for a, b in zip(once.parameters(), passes.parameters(), strict=True))
+    assert fingerprint(once) != fingerprint(passes)
 
 
 def test_unsure_picks_move_a_location_less_where_they_say_so() -> None:

@@ -55,6 +55,15 @@ def test_nothing_is_picked_beside_a_gap_or_without_a_vertical(windows_of):
     assert not np.any(picks.window == 1)
 
 
+def test_soon_after_the_start_p_alone_is_picked(windows_of):
+    windows = windows_of([shaken(3.0, 6.0), shaken(4.6, 7.6)])
+    picks = ArPicker()(windows).above({"P": 0.8, "S": 0.8})
+    for window, p_s in enumerate((3.0, 4.6)):
+        p = picks.of_phase("P")
+        assert abs(p.time_s[p.window == window] - p_s).min() < 0.1
+    assert set(picks.of_phase("S").window) == {1}
+
+
 def test_noise_has_no_strong_pick(windows_of):
     noise = np.random.default_rng(7).normal(size=(4, 3, 4000))
     times = PickedTimes(ArPicker())(windows_of(noise))
