@@ -5,12 +5,13 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 PYTEST_ARGS ?=
+JOBS ?= 2
 
 .PHONY: help demo test test-slow lint format wheel clean
 
 help:
 	@echo "make demo     the whole path at small scale, on CPU, without a network"
-	@echo "make test     the test suite            (PYTEST_ARGS='tests/data -k gap' for a part)"
+	@echo "make test     the test suite            (PYTEST_ARGS='tests/data -k gap' for a part, JOBS=1 in one process)"
 	@echo "make test-slow  the tests that take longer"
 	@echo "make lint     ruff and mypy"
 	@echo "make wheel    a wheel and a source archive in dist/"
@@ -36,7 +37,7 @@ demo: $(STAMP)
 	$(RUN) -m seisfm demo
 
 test: $(STAMP)
-	$(RUN) -m pytest $(PYTEST_ARGS)
+	$(RUN) -m pytest --numprocesses $(JOBS) --dist loadfile $(PYTEST_ARGS)
 
 test-slow: $(STAMP)
 	$(RUN) -m pytest -m slow $(PYTEST_ARGS)
