@@ -1,9 +1,12 @@
 """Does it help to pick with an eye on the other stations? On synthetic networks, against each by itself.
 
     python examples/train_network_picking.py --out runs/network_picking --seed 0
+    python examples/train_network_picking.py --out runs/ears --start seisfm-tiny trained=heads
 
-A small U-Net first learns to pick stations one by one. From there two models go on for as many batches, with
-the same networks in them: one as before (`alone`), one whose heads listen to the other stations (`network`).
+A small U-Net first learns to pick stations one by one, or `--start` names a model that can. From there two
+models go on for as many batches, with the same networks in them: one as before (`alone`), one whose heads
+listen to the other stations (`network`). With `trained=heads` the encoder and all other heads stay as they
+are; with `trained=ears` nothing learns but the attention to others, and a station alone is picked as before.
 Both are scored on other networks at low signal-to-noise ratios, and on windows of noise. Thresholds are those
 of the best F1 on a third lot. Beside the weights stand `metrics.json`, `scores.csv` and a record section.
 """
@@ -13,6 +16,7 @@ import json
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -31,39 +35,47 @@ from seisfm.heads.network_attention import NetworkConfig
 from seisfm.heads.network_start import with_network
 from seisfm.heads.task_model import SeismicTaskConfig, SeismicTaskModel, load_model
 
+LISTENING = ("picking", "origin")
 PHASES = ("P", "S")
 TOLERANCES_S = (0.1, 0.5)
 GRID = np.round(np.arange(0.1, 0.91, 0.05), 2)
 SNR_BINS_DB = ((-3.0, 3.0), (3.0, 10.0), (10.0, 100.0))
 TRAINING = {"window_s": 24.0, "synthesis": {"snr": [0.1, 20.0]}}
-LOW = {
-    "window_s": 24.0,
-    "synthesis": {"snr": [0.1, 1.0], "sources": {"types": {"noise": 0.0}}},
-}
+LOW = {"synthesis": {"snr": [0.1, 1.0], "sources": {"types": {"noise": 0.0}}}}
 TYPES = ("earthquake", "quarry_blast", "explosion", "collapse", "surface_event")
-QUIET = {
-    "window_s": 24.0,
-    "synthesis": {"sources": {"types": dict.fromkeys(TYPES, 0.0) | {"noise": 1.0}}},
-}
+QUIET = {"synthesis": {"sources": {"types": dict.fromkeys(TYPES, 0.0) | {"noise": 1.0}}}}
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExampleConfig:
-    """steps: of the first model, and of each that goes on from it. networks: a batch has."""
+    """steps: of the first model, and of each that goes on from it. networks: a batch has.
+
+    trained: all that the two models have, or only the heads that can listen, or only what listens in them.
+    """
 
     seed: int = 0
     steps: int = 120
     networks: int = 5
     learning_rate: float = 3e-3
     test_networks: int = 120
+    trained: Literal["all", "heads", "ears"] = "all"
     network: NetworkConfig = field(default_factory=NetworkConfig)
     training: NetworkWindowsConfig = field(
         default_factory=lambda: build_config(NetworkWindowsConfig, TRAINING)
     )
 
 
-def networks_of(settings, seed):
+def networks_of(settings, config, seed):
+    """Networks whose windows are as long as those of the training."""
+    settings = settings | {"window_s": config.training.window_s}
     return SyntheticNetworks(build_config(NetworkWindowsConfig, settings), seed)
+
+
+def trained_parameters(model, config):
+    heads = [model.heads[name] for name in LISTENING if name in model.heads]
+    ears = [head.exchange for head in heads if head.exchange is not None]
+    parts = {"all": [model], "heads": heads, "ears": ears}[config.trained]
+    return [parameter for part in parts for parameter in part.parameters()]
 
 
 class Learner:
@@ -71,48 +83,70 @@ class Learner:
 
     def __init__(self, model, config):
         self.model = model.train()
-        self.optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=0.01)
+        self.heads = {name: model.heads[name] for name in LISTENING if name in model.heads}
+        self.parameters = trained_parameters(model, config)
+        self.optimizer = torch.optim.AdamW(self.parameters, lr=config.learning_rate, weight_decay=0.01)
         self.cycle = torch.optim.lr_scheduler.OneCycleLR(
             self.optimizer, config.learning_rate, config.steps, pct_start=0.15
         )
         self.cpu_s = 0.0
 
-    def learn(self, batch):
+    def learn(self, batch, features):
+        """One step; the features where the encoder does not learn, else None."""
         begin_s = time.process_time()
-        loss, logs = self.model.compute_loss(batch)
+        features = self.model.encoder(batch) if features is None else features
+        losses = {name: head.loss(head(features), batch, features)[0] for name, head in self.heads.items()}
+        weights = self.model.config.loss_weights or {}
+        loss = sum(weights.get(name, 1.0) * own for name, own in losses.items())
         if not torch.isfinite(loss):
             raise RuntimeError(f"the loss is {loss.item()}: take a smaller learning rate")
         self.optimizer.zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
         self.optimizer.step()
         self.cycle.step()
         self.cpu_s += time.process_time() - begin_s
-        return {name: round(float(logs[name]), 4) for name in ("picking_loss", "origin_loss")}
+        return {f"{name}_loss": round(float(own), 4) for name, own in losses.items()}
 
 
 def train(models, loader, first, config):
     """The batches `first` to `first + steps`, the same for all models; what each and the data cost."""
-    learners = {name: Learner(model, config) for name, model in models.items()}
-    data_s, num_windows = 0.0, 0
+    learners = {
+        name: Learner(model, config) for name, model in models.items() if trained_parameters(model, config)
+    }
+    data_s, encoder_s, num_windows = 0.0, 0.0, 0
     for step in range(first, first + config.steps):
         begin_s = time.process_time()
         batch = loader.batch(step)
         data_s += time.process_time() - begin_s
         num_windows += len(batch)
-        figures = {name: learner.learn(batch) for name, learner in learners.items()}
+        begin_s = time.process_time()
+        features = shared_features(models, batch) if config.trained != "all" else None
+        encoder_s += time.process_time() - begin_s
+        figures = {name: learner.learn(batch, features) for name, learner in learners.items()}
         if step % 20 == 0:
             print(step, figures, flush=True)
     for model in models.values():
         model.eval()
     spent = {f"{name}_cpu_s": round(learner.cpu_s) for name, learner in learners.items()}
-    return spent | {"data_cpu_s": round(data_s), "windows": num_windows}
+    return spent | {"data_cpu_s": round(data_s), "encoder_cpu_s": round(encoder_s), "windows": num_windows}
+
+
+def shared_features(models, batch):
+    """What the encoder, which is the same in all models and does not learn, makes of a batch."""
+    encoder = next(iter(models.values())).encoder.eval()
+    with torch.no_grad():
+        return encoder(batch)
 
 
 def first_model(options, loader, config):
     """A model of single stations, and what it cost."""
     if options.start is not None:
         return load_model(options.start), {}
+    if config.trained != "all":
+        raise ValueError(
+            "trained=heads and trained=ears need a model that can pick already: name it by --start"
+        )
     torch.manual_seed(config.seed)
     encoder = backbone_config("unet", "tiny", InputContract(model_rate_hz=50.0), {})
     heads = {"picking": {"channels": [12, 16, 24]}, "origin": {}}
@@ -141,7 +175,7 @@ def answers_of(model, windows):
             answer = model(batch)
         found = pick_peaks(answer["picking"]["probability"], 100.0, dict.fromkeys(PHASES, float(GRID[0])))
         picks.append(found.shifted(before))
-        origins.append(answer["origin"])
+        origins.append(answer.get("origin"))
         before += len(batch)
     return join_picks(picks), origins
 
@@ -217,6 +251,8 @@ def ratio(sums):
 
 def origin_errors(origins, windows):
     """Errors of each station's origin time where it sees an event best, and their spread in a network."""
+    if None in origins:
+        return {}
     errors, networks = [], []
     for number, (answer, batch) in enumerate(zip(origins, windows.batches, strict=True)):
         sample = answer["center_probability"].argmax(dim=1)
@@ -237,9 +273,9 @@ def origin_errors(origins, windows):
 
 def evaluate(models, config):
     """All tables: thresholds on one lot of networks, scores on another, false picks on a third."""
-    development = held_out(networks_of(LOW, 20_000 + config.seed), max(config.test_networks // 2, 1))
-    windows = held_out(networks_of(LOW, 10_000 + config.seed), config.test_networks)
-    noise = held_out(networks_of(QUIET, 30_000 + config.seed), config.test_networks)
+    development = held_out(networks_of(LOW, config, 20_000 + config.seed), max(config.test_networks // 2, 1))
+    windows = held_out(networks_of(LOW, config, 10_000 + config.seed), config.test_networks)
+    noise = held_out(networks_of(QUIET, config, 30_000 + config.seed), config.test_networks)
     scores, recalls, others = [], [], {}
     for name, model in models.items():
         thresholds = best_thresholds(answers_of(model, development)[0], development)
@@ -317,7 +353,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--start", type=Path, help="a first model of an earlier run, instead of a new one")
+    parser.add_argument("--start", help="a model that can pick, by name or folder, instead of a new one")
     parser.add_argument("settings", nargs="*", help="key=value of ExampleConfig")
     options = parser.parse_args()
     config = replace(build_config(ExampleConfig, {}, options.settings), seed=options.seed)
