@@ -106,7 +106,7 @@ class Learner:
         self.optimizer.step()
         self.cycle.step()
         self.cpu_s += time.process_time() - begin_s
-        return {f"{name}_loss": round(float(own), 4) for name, own in losses.items()}
+        return {f"{name}_loss": round(float(own.detach()), 4) for name, own in losses.items()}
 
 
 def train(models, loader, first, config):
