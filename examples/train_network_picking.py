@@ -184,31 +184,50 @@ def best_thresholds(picks, windows):
     """Of each phase the threshold with the best F1 at 0.5 s."""
     best = {}
     for phase in PHASES:
-        f1 = [np.nan_to_num(f1_of(picks.above({phase: float(t)}), windows, phase)) for t in GRID]
-        best[phase] = float(GRID[int(np.argmax(f1))])
+        sums = [counts_of(picks.above({phase: float(t)}), windows, phase, 0.5).sum(axis=0) for t in GRID]
+        best[phase] = float(GRID[int(np.argmax(np.nan_to_num(precision_recall_f1(sums)[:, 2])))])
     return best
 
 
-def f1_of(picks, windows, phase):
-    truth = windows.truth(phase)
-    matching = match_picks(truth, picks.window, picks.time_s, 0.5)
-    return precision_recall_f1(count_picks(truth, picks.window, matching, 0.5).table.sum(axis=0))[2]
+def counts_of(picks, windows, phase, tolerance_s):
+    """Right picks, false picks and misses of a phase in each window."""
+    truth, own = windows.truth(phase), picks.of_phase(phase)
+    matching = match_picks(truth, own.window, own.time_s, tolerance_s)
+    return count_picks(truth, own.window, matching, tolerance_s).table
 
 
 def score_rows(name, picks, windows):
     """Precision, recall and F1 of each phase and tolerance, with intervals over networks."""
     rows = []
     for phase in PHASES:
-        truth, own = windows.truth(phase), picks.of_phase(phase)
         for tolerance_s in TOLERANCES_S:
-            matching = match_picks(truth, own.window, own.time_s, tolerance_s)
-            counts = count_picks(truth, own.window, matching, tolerance_s).table
+            counts = counts_of(picks, windows, phase, tolerance_s)
             scores = precision_recall_f1(counts.sum(axis=0))
             low, high = bootstrap_interval(sums_by_event(counts, windows.event), precision_recall_f1, seed=0)
-            row = {"model": name, "phase": phase, "tolerance_s": tolerance_s, "n": truth.num_arrivals}
+            row = {"model": name, "phase": phase, "tolerance_s": tolerance_s}
+            row["n"] = windows.truth(phase).num_arrivals
             for i, score in enumerate(("precision", "recall", "f1")):
                 row |= {score: scores[i], f"{score}_low": low[i], f"{score}_high": high[i]}
             rows.append(row)
+    return rows
+
+
+def f1_difference(counts):
+    """F1 of the second model minus that of the first, from the counts of both side by side."""
+    first, second = (precision_recall_f1(counts[..., part])[..., 2:] for part in (slice(3), slice(3, 6)))
+    return second - first
+
+
+def difference_rows(picks, windows):
+    """By how much the second model's F1 is above the first's, with intervals over networks."""
+    rows = []
+    for phase in PHASES:
+        for tolerance_s in TOLERANCES_S:
+            counts = [counts_of(found, windows, phase, tolerance_s) for found in picks]
+            sums = sums_by_event(np.concatenate(counts, axis=1), windows.event)
+            low, high = bootstrap_interval(sums, f1_difference, seed=0)
+            row = {"phase": phase, "tolerance_s": tolerance_s, "low": float(low[0]), "high": float(high[0])}
+            rows.append(row | {"f1_difference": float(f1_difference(sums.sum(axis=0))[0])})
     return rows
 
 
@@ -245,10 +264,6 @@ def both_phases(picks, windows):
     return np.stack([hit.all(axis=1) & whole, whole], axis=1).astype(float)
 
 
-def ratio(sums):
-    return sums[..., 0] / sums[..., 1]
-
-
 def origin_errors(origins, windows):
     """Errors of each station's origin time where it sees an event best, and their spread in a network."""
     if None in origins:
@@ -276,25 +291,27 @@ def evaluate(models, config):
     development = held_out(networks_of(LOW, config, 20_000 + config.seed), max(config.test_networks // 2, 1))
     windows = held_out(networks_of(LOW, config, 10_000 + config.seed), config.test_networks)
     noise = held_out(networks_of(QUIET, config, 30_000 + config.seed), config.test_networks)
-    scores, recalls, others = [], [], {}
+    scores, recalls, others, chosen = [], [], {}, []
     for name, model in models.items():
         thresholds = best_thresholds(answers_of(model, development)[0], development)
         picks, origins = answers_of(model, windows)
         picks = picks.above(thresholds)
+        chosen.append(picks)
         scores += score_rows(name, picks, windows)
         recalls += recall_by_snr(name, picks, windows)
         whole = sums_by_event(both_phases(picks, windows), windows.event)
-        low, high = bootstrap_interval(whole, ratio, seed=0)
+        low, high = bootstrap_interval(whole, lambda sums: sums[..., 0] / sums[..., 1], seed=0)
         false = answers_of(model, noise)[0].above(thresholds)
         hours = noise.truth("P").station_hours
         others[name] = {
             "thresholds": thresholds,
-            "both_phases": float(ratio(whole.sum(axis=0))),
+            "both_phases": float(whole[:, 0].sum() / whole[:, 1].sum()),
             "both_phases_interval": [float(low), float(high)],
             "n_both": int(whole[:, 1].sum()),
             "false_picks_per_station_hour": {p: len(false.of_phase(p)) / hours for p in PHASES},
             "noise_station_hours": hours,
         } | origin_errors(origins, windows)
+    others["network"]["f1_above_alone"] = difference_rows(chosen, windows)
     return windows, pd.DataFrame(scores), pd.DataFrame(recalls), others
 
 
