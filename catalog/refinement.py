@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..eval.peaks import PeakPicks, make_picks, pick_peaks
+from .windows import batched
 
 MAX_ITERATIONS = 4
 """Rounds, the first of them coarse, after which a pick that still moves is left where it is."""
@@ -30,19 +31,22 @@ SEARCH_S = 0.5
 class Refinement:
     """Where candidates end up when each is looked at from the middle of a window of its own.
 
-    predict: from first samples of windows, int64 `(window,)`, to probabilities `(window, class, sample)`.
+    look: from first samples of some windows, int64 `(window,)`, to what tells their probabilities
+        `(window, class, sample)` after they are moved by some samples. It is asked about at most `batch_size`
+        windows at once.
     window_samples, sampling_rate_hz: of those windows.
     shifts: samples by which each window is moved, in turn; the answer is the mean curve. A network with
         tokens puts its peaks with a slight regard to where their borders lie: these spread over one token.
     thresholds: by phase; a candidate that falls below in the middle of its window is dropped.
     """
 
-    predict: Callable[[np.ndarray], Tensor]
+    look: Callable[[np.ndarray], Callable[[int], Tensor]]
     window_samples: int
     sampling_rate_hz: float
     shifts: tuple[int, ...]
     thresholds: dict[str, float]
     min_separation_s: float
+    batch_size: int
 
     def __call__(self, candidates: PeakPicks) -> PeakPicks:
         """The candidates' final times (seconds after the record's first sample), probabilities and widths.
@@ -74,11 +78,8 @@ class Refinement:
 
     def _look(self, centre: np.ndarray, phase: str, shifts: tuple[int, ...]) -> tuple[PeakPicks, np.ndarray]:
         """The highest peak near each middle, where there is one, and the middle that it was found from."""
-        half, reach = self.window_samples // 2, round(SEARCH_S * self.sampling_rate_hz)
-        near = torch.zeros(())
-        for shift in shifts:
-            curves = self.predict(centre - half + shift)
-            near = near + curves[..., half - shift - reach - 1 : half - shift + reach + 2] / len(shifts)
+        reach = round(SEARCH_S * self.sampling_rate_hz)
+        near = torch.cat([self._near(some, shifts, reach) for some in batched(centre, self.batch_size)])
         found = pick_peaks(
             near, self.sampling_rate_hz, {phase: self.thresholds[phase]}, min_separation_s=2 * SEARCH_S + 1.0
         )
@@ -86,6 +87,15 @@ class Refinement:
         times = found.time_s + (reached - reach - 1) / self.sampling_rate_hz
         picks = make_picks(found.window, found.phase, times, found.probability, found.time_uncertainty_s)
         return picks, reached
+
+    def _near(self, centre: np.ndarray, shifts: tuple[int, ...], reach: int) -> Tensor:
+        """The mean curves up to `reach` from the middles, and a sample further on either side."""
+        half = self.window_samples // 2
+        look, near = self.look(centre - half), torch.zeros(())
+        for shift in shifts:
+            curves = look(shift)
+            near = near + curves[..., half - shift - reach - 1 : half - shift + reach + 2] / len(shifts)
+        return near
 
 
 _COLUMNS = ("phase", "time_s", "probability", "time_uncertainty_s")
