@@ -84,7 +84,7 @@ def _ball(axis: Axes, event: dict, arrivals: pd.DataFrame) -> None:
     ball = beach(planes, width=2.0, facecolor=SHADE, edgecolor=INK, linewidth=0.8, zorder=1)
     ball.set_paths([Polygon(path.vertices[::EVERY]) for path in ball.get_paths()])
     axis.add_collection(ball)
-    used = arrivals[arrivals["takeoff_deg"].notna()]
+    used = arrivals[arrivals["polarity_weight"] > 0.0]
     east, north = lower_hemisphere(used["azimuth_deg"].to_numpy(), used["takeoff_deg"].to_numpy())
     up = (used["polarity"] == "positive").to_numpy()
     for here, fill in ((up, INK), (~up, "white")):

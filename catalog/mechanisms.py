@@ -1,9 +1,9 @@
-"""Focal mechanisms of a catalog's events, from the first motions of their P picks."""
+"""Focal mechanisms of a catalog's events, from first motions of P and, if asked for, S/P amplitude ratios."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,17 +12,20 @@ import numpy as np
 import pandas as pd
 import torch
 
+from ..data.continuous.archive import Archive
 from ..data.earth.velocity import VelocityModel
-from ..data.mechanism.double_couple import auxiliary_planes, couple_tensors, fault_vectors
-from ..data.mechanism.radiation import p_radiation, ray_products, rays_of
+from ..data.mechanism.observations import EventObservations
 from ..data.records import Skipped
-from ..eval.mechanism.first_motions import FirstMotions, azimuthal_gap_deg, observations_of
+from ..eval.mechanism.first_motions import FirstMotions, observations_of
 from ..eval.mechanism.grid_search import GridSearchConfig, search_mechanisms, too_little
-from ..eval.mechanism.quality import weighted_misfit
+from ..eval.mechanism.quality import onset_weights
 from ..eval.mechanism.takeoff import TrialConfig, traced_directions
 from ..heads.mechanism import MechanismHead
+from .amplitudes import AmplitudesConfig
 from .associate import with_stations
-from .events import EVENT_COLUMNS, MECHANISM_COLUMNS, Catalog
+from .events import EVENT_COLUMNS, MECHANISM_COLUMNS, RAY_COLUMNS, SOLUTION_COLUMNS, Catalog
+from .mechanism_columns import columns_of
+from .station_ratios import StationRatios
 
 METHODS = ("grid_search", "network")
 
@@ -31,6 +34,7 @@ SURE_PROBABILITY = 0.9
 
 _SIGNS = {"positive": 1.0, "negative": -1.0}
 _TEXTS = ("mechanism_quality", "mechanism_method")
+_COUNTS = ("num_polarities", "num_ratios", "num_solutions")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +49,7 @@ class MechanismsConfig:
     bad_share: of the first motions may be wrong (grid search).
     trials: of the hypocentre within its uncertainty, for the take-off angles (grid search).
     velocity_models: further files that the trials take in turn with the model that located the events.
+    amplitudes: how S/P ratios are measured in the archive; None measures none, and first motions stand alone.
     """
 
     method: str = "grid_search"
@@ -58,6 +63,7 @@ class MechanismsConfig:
     trials: int = 30
     velocity_models: tuple[str, ...] = ()
     seed: int = 0
+    amplitudes: AmplitudesConfig | None = None
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
@@ -81,7 +87,8 @@ class MechanismsConfig:
     def search(self) -> GridSearchConfig:
         """The grid search's own settings."""
         shared = {field.name for field in dataclasses.fields(GridSearchConfig)}
-        return GridSearchConfig(**{name: value for name, value in vars(self).items() if name in shared})
+        settings = vars(self.amplitudes or AmplitudesConfig()) | vars(self)
+        return GridSearchConfig(**{name: value for name, value in settings.items() if name in shared})
 
     @property
     def trial_config(self) -> TrialConfig:
@@ -92,59 +99,91 @@ class MechanismsConfig:
 class MechanismFinder:
     """Finds the mechanisms of located events; opens its network and velocity models at birth.
 
-    velocity_model: the one that located the events.
+    velocity_model: the one that located the events. archive: where S/P amplitudes are measured.
 
-    Raises FileNotFoundError, ModelError or ValueError for a network or velocity model that cannot be opened.
+    Raises FileNotFoundError, ModelError or ValueError for a network, velocity model or table of corrections
+    that cannot be opened, and for amplitudes without an archive.
     """
 
-    def __init__(self, config: MechanismsConfig, velocity_model: VelocityModel) -> None:
+    def __init__(
+        self, config: MechanismsConfig, velocity_model: VelocityModel, archive: Archive | None = None
+    ) -> None:
         self.config = config
         self.velocity_models = [velocity_model, *map(VelocityModel.from_file, config.velocity_models)]
         self.head = MechanismHead.from_pretrained(config.model, config.revision) if config.model else None
         if self.head is not None and self.head.config.waveform_samples:
             raise ValueError(
-                f"{config.model} reads waveforms, and a catalog has first motions alone: take a network "
-                "without, or the grid search"
+                f"{config.model} reads waveforms, and a catalog has none for it: take a network without, or "
+                "the grid search"
             )
+        self.ratios: StationRatios | None = None
+        if config.amplitudes is not None:
+            if archive is None:
+                raise ValueError("S/P amplitudes are measured in an archive: give one, or no amplitudes")
+            self.ratios = StationRatios(config.amplitudes, archive, velocity_model)
 
     def add_to(self, catalog: Catalog, stations: pd.DataFrame) -> Catalog:
-        """The same catalog with `MECHANISM_COLUMNS` and `RAY_COLUMNS`, and a note for each event without.
+        """The same catalog with mechanisms, their solutions and rays, and a note for each event without.
 
         stations: as for `associate`.
         """
-        used, _ = with_stations(_first_motions(catalog.arrivals, self.config), stations)
-        by_event = dict(list(used.groupby("event_id")))
-        takeoff_deg = pd.Series(np.nan, index=catalog.arrivals.index)
-        rows, skipped = [], list(catalog.skipped)
+        placed, _ = with_stations(catalog.arrivals, stations)
+        readings, notes = self._readings(catalog, placed)
+        rays = readings[list(RAY_COLUMNS)].reindex(catalog.arrivals.index)
+        by_event = dict(list(readings.groupby("event_id")))
+        rows, solutions, skipped = [], [], [*catalog.skipped, *notes]
         for event in catalog.events.to_dict("records"):
-            readings = by_event.get(event["event_id"], used.iloc[:0])
+            mine = by_event.get(event["event_id"], readings.iloc[:0])
             row: dict[str, Any] = dict.fromkeys(MECHANISM_COLUMNS, np.nan) | dict.fromkeys(_TEXTS, "")
-            row["num_polarities"] = len(readings)
-            found: dict[str, Any] | str = self._too_little(event, readings)
+            row |= dict.fromkeys(_COUNTS, 0) | {"num_polarities": int((mine["sign"] != 0.0).sum())}
+            found: list[dict[str, Any]] | str = self._too_little(event, row["num_polarities"])
             if not found:
-                motions = self._traced(event, readings)
-                takeoff_deg[readings.index] = motions.takeoff_deg[0].numpy()
-                found = self._solved(motions, readings)
+                used = mine[(mine["sign"] != 0.0) | mine["log10_s_to_p"].notna()]
+                motions = self._traced(event, used)
+                rays.loc[used.index, "takeoff_deg"] = motions.takeoff_deg[0].numpy()
+                rays.loc[used.index, "polarity_weight"] = onset_weights(motions).numpy()
+                row["num_ratios"] = motions.num_ratios
+                found = self._solved(motions, used)
             if isinstance(found, str):
                 skipped.append(Skipped(f"mechanism of {event['event_id']}", found))
             else:
-                row |= found
-            rows.append(row)
+                row |= found[0] | {"num_solutions": len(found)}
+                solutions += [
+                    {"event_id": event["event_id"], "solution": number} | one
+                    for number, one in enumerate(found, start=1)
+                ]
+            rows.append({name: row[name] for name in MECHANISM_COLUMNS})
         columns = pd.DataFrame(rows, columns=list(MECHANISM_COLUMNS))
-        events = pd.concat([catalog.events[list(EVENT_COLUMNS)], columns], axis=1)
-        arrivals = catalog.arrivals.assign(takeoff_deg=takeoff_deg)
-        return Catalog(events, arrivals, catalog.unassociated, skipped)
+        return Catalog(
+            pd.concat([catalog.events[list(EVENT_COLUMNS)], columns], axis=1),
+            catalog.arrivals.assign(**rays),
+            catalog.unassociated,
+            skipped,
+            pd.DataFrame(solutions, columns=list(SOLUTION_COLUMNS)),
+        )
 
-    def _too_little(self, event: Mapping[Any, Any], readings: pd.DataFrame) -> str:
+    def _readings(self, catalog: Catalog, placed: pd.DataFrame) -> tuple[pd.DataFrame, list[Skipped]]:
+        """The P arrivals with `RAY_COLUMNS` and the sign of their first motion, 0 where it is not used."""
+        p_rows = placed[placed["phase"] == "P"]
+        sign = p_rows["polarity"].map(_SIGNS).astype(float)
+        # Analysts give no probability: who wrote a first motion down was sure of it.
+        doubtful = p_rows["polarity_probability"] < self.config.min_polarity_probability
+        readings = p_rows.assign(sign=sign.mask(doubtful).fillna(0.0), **dict.fromkeys(RAY_COLUMNS, np.nan))
+        if self.ratios is None:
+            return readings, []
+        ratios, notes = self.ratios.of_catalog(catalog.events, placed)
+        return readings.assign(**ratios), notes
+
+    def _too_little(self, event: Mapping[Any, Any], num_polarities: int) -> str:
         """Why no ray need be traced, or nothing."""
-        if len(readings) < self.config.min_polarities:
-            return f"{len(readings)} first motions, at least {self.config.min_polarities} are needed"
+        if num_polarities < self.config.min_polarities:
+            return f"{num_polarities} first motions, at least {self.config.min_polarities} are needed"
         if not np.isfinite([event["depth_uncertainty_km"], event["horizontal_uncertainty_km"]]).all():
             return "the location's uncertainty is unknown, and with it how sure the rays' directions are"
         return ""
 
     def _traced(self, event: Mapping[Any, Any], readings: pd.DataFrame) -> FirstMotions:
-        """The first motions with directions from the hypocentre and others within its uncertainty."""
+        """The readings with directions from the hypocentre and others within its uncertainty."""
         azimuth_deg, takeoff_deg = traced_directions(
             readings["distance_km"].to_numpy(),
             readings["azimuth_deg"].to_numpy(),
@@ -157,62 +196,49 @@ class MechanismFinder:
         )
         sure = readings["polarity_probability"].fillna(1.0) >= SURE_PROBABILITY
         return FirstMotions(
-            polarity=torch.tensor(readings["polarity"].map(_SIGNS).to_numpy(float)),
+            polarity=torch.tensor(readings["sign"].to_numpy(float)),
             impulsive=torch.tensor(sure.to_numpy(bool)),
-            log10_sp_ratio=torch.full((len(readings),), torch.nan, dtype=torch.float64),
+            log10_sp_ratio=torch.tensor(readings["log10_s_to_p"].to_numpy(float)),
             azimuth_deg=torch.from_numpy(azimuth_deg),
             takeoff_deg=torch.from_numpy(takeoff_deg),
         )
 
-    def _solved(self, motions: FirstMotions, readings: pd.DataFrame) -> dict[str, Any] | str:
-        """The columns of a mechanism, or why there is none."""
+    def _solved(self, motions: FirstMotions, readings: pd.DataFrame) -> list[dict[str, Any]] | str:
+        """The columns of each solution, the preferred one first, or why there is none."""
         if self.head is None:
             found = search_mechanisms(motions, self.config.search)
             if isinstance(found, Skipped):
                 return found.reason
-            best = found[0]
-            return _columns(motions, best.mechanism_deg) | {
-                "mechanism_error_deg": sum(best.plane_errors_deg) / 2.0,
-                "mechanism_probability": best.probability,
-                "mechanism_quality": best.quality,
-                "mechanism_method": self.config.method,
-            }
+            return [
+                columns_of(motions, one.mechanism_deg)
+                | {
+                    "mechanism_error_deg": sum(one.plane_errors_deg) / 2.0,
+                    "mechanism_probability": one.probability,
+                    "mechanism_quality": one.quality,
+                    "mechanism_method": self.config.method,
+                }
+                for one in found
+            ]
         if reason := too_little(motions, self.config.search):
             return reason
-        polarity = motions.polarity * torch.tensor(_certainty(readings))
-        observations = replace(observations_of([motions]), polarity=polarity[None].float())
-        answer = self.head.predict(observations)
-        return _columns(motions, answer["mechanism_deg"][0].tolist()) | {
-            "mechanism_error_deg": float(answer["error_deg"][0]),
-            "mechanism_method": f"{self.config.method} {Path(str(self.config.model)).name}",
-        }
+        answer = self.head.predict(_observations(motions, readings))
+        return [
+            columns_of(motions, answer["mechanism_deg"][0].tolist())
+            | {
+                "mechanism_error_deg": float(answer["error_deg"][0]),
+                "mechanism_probability": np.nan,
+                "mechanism_quality": "",
+                "mechanism_method": f"{self.config.method} {Path(str(self.config.model)).name}",
+            }
+        ]
 
 
-def _first_motions(arrivals: pd.DataFrame, config: MechanismsConfig) -> pd.DataFrame:
-    """The P arrivals that tell up or down well enough."""
-    told = (arrivals["phase"] == "P") & arrivals["polarity"].isin(list(_SIGNS))
-    # Analysts give no probability: who wrote a first motion down was sure of it.
-    return arrivals[told & ~(arrivals["polarity_probability"] < config.min_polarity_probability)]
-
-
-def _certainty(readings: pd.DataFrame) -> np.ndarray:
-    """The probability of the motion that was told minus that of the other one.
+def _observations(motions: FirstMotions, readings: pd.DataFrame) -> EventObservations:
+    """An event as a network reads it, with how sure each first motion is.
 
     Picks have the probability p of the likeliest of up, down and undecidable: the rest may all be for the
     other direction, so that 2p − 1 is the least that the difference can be.
     """
-    return 2.0 * readings["polarity_probability"].fillna(1.0).to_numpy() - 1.0
-
-
-def _columns(motions: FirstMotions, mechanism_deg: Sequence[float]) -> dict[str, Any]:
-    """Both planes, and how the first motions lie about them."""
-    mechanism = torch.tensor(mechanism_deg, dtype=torch.float64)
-    products = ray_products(rays_of(motions.azimuth_deg[0], motions.takeoff_deg[0]))
-    p_amplitude = p_radiation(products, couple_tensors(*fault_vectors(mechanism))[None])[:, 0]
-    misfit, station_ratio = weighted_misfit(motions, p_amplitude)
-    angles_deg = [*mechanism.tolist(), *auxiliary_planes(mechanism).tolist()]
-    return dict(zip(MECHANISM_COLUMNS, angles_deg, strict=False)) | {
-        "polarity_misfit": misfit,
-        "polarity_gap_deg": azimuthal_gap_deg(motions.azimuth_deg[0]),
-        "station_ratio": station_ratio,
-    }
+    observations = observations_of([motions])
+    certainty = torch.tensor(2.0 * readings["polarity_probability"].fillna(1.0).to_numpy() - 1.0)
+    return replace(observations, polarity=observations.polarity * certainty.float())

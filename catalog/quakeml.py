@@ -48,8 +48,10 @@ def catalog_to_obspy(catalog: Catalog) -> obspy.Catalog:
         origin = _origin(row)
         origin.arrivals = [_arrival(a, p) for a, p in zip(mine.to_dict("records"), picks, strict=True)]
         event.origins, event.preferred_origin_id = [origin], origin.resource_id
-        if row.get("mechanism_method"):
-            _add_focal_mechanism(event, row, origin)
+        for solution in catalog.solutions_of(row["event_id"]).to_dict("records"):
+            event.focal_mechanisms.append(_focal_mechanism(row | solution, origin))
+        if event.focal_mechanisms:
+            event.preferred_focal_mechanism_id = event.focal_mechanisms[0].resource_id
         events.append(event)
     return obspy.Catalog(events)
 
@@ -139,14 +141,14 @@ def _arrival(row: Mapping[Any, Any], pick: qml.Pick) -> qml.Arrival:
     )
 
 
-def _add_focal_mechanism(event: qml.Event, row: Mapping[Any, Any], origin: qml.Origin) -> None:
-    """The mechanism of a row of a catalog's events, linked to the origin that its rays were traced from."""
+def _focal_mechanism(row: Mapping[Any, Any], origin: qml.Origin) -> qml.FocalMechanism:
+    """One solution with what its event says of all, linked to the origin that the rays were traced from."""
     planes = [
         qml.NodalPlane(*(row[f"{prefix}{name}_deg"] for name in ("strike", "dip", "rake")))
         for prefix in ("", "auxiliary_")
     ]
-    mechanism = qml.FocalMechanism(
-        resource_id=_resource(f"mechanism/{row['event_id']}"),
+    return qml.FocalMechanism(
+        resource_id=_resource(f"mechanism/{row['event_id']}/{row['solution']}"),
         triggering_origin_id=origin.resource_id,
         nodal_planes=qml.NodalPlanes(nodal_plane_1=planes[0], nodal_plane_2=planes[1]),
         azimuthal_gap=row["polarity_gap_deg"],
@@ -158,13 +160,16 @@ def _add_focal_mechanism(event: qml.Event, row: Mapping[Any, Any], origin: qml.O
         comments=[
             qml.Comment(text=f"{label}: {value}")
             for label, value in (
-                ("error_deg", f"{row['mechanism_error_deg']:.1f}"),
+                ("solution", f"{row['solution']} of {row['num_solutions']}"),
+                ("error_deg", _number(row["mechanism_error_deg"], ".1f")),
+                ("probability", _number(row["mechanism_probability"], ".3f")),
                 ("quality", row["mechanism_quality"]),
+                ("num_s_to_p", f"{row['num_ratios'] or ''}"),
+                ("ratio_misfit_log10", _number(row["ratio_misfit_log10"], ".3f")),
             )
             if value
         ],
     )
-    event.focal_mechanisms, event.preferred_focal_mechanism_id = [mechanism], mechanism.resource_id
 
 
 def _pick_row(pick: qml.Pick, amplitudes: Mapping[str, float]) -> dict[str, Any]:
@@ -208,6 +213,10 @@ def _named_method(identifier: str) -> tuple[str, str]:
 
 def _resource(path: str) -> qml.ResourceIdentifier:
     return qml.ResourceIdentifier(f"smi:seisfm/{path}")
+
+
+def _number(value: float, form: str) -> str:
+    return "" if pd.isna(value) else f"{value:{form}}"
 
 
 def _known(value: float, scale: float = 1.0) -> float | None:

@@ -67,7 +67,7 @@ def run_catalog(config: CatalogConfig, picker: Picker | None = None) -> CatalogR
 
     The output folder gets `picks/` (a Parquet file for each station-day, not computed again by a later run),
     `picks.parquet`, `catalog.csv`, `arrivals.csv`, `catalog.xml` (QuakeML), `skipped.csv`, `report.html`,
-    `summary.json`, and the resolved settings in `catalog.yaml`.
+    `summary.json`, the resolved settings in `catalog.yaml`, and with mechanisms `mechanisms.csv`.
 
     picker: instead of one made from `config.model` and `config.picker`.
 
@@ -78,7 +78,7 @@ def run_catalog(config: CatalogConfig, picker: Picker | None = None) -> CatalogR
     velocity_model = (
         VelocityModel.from_file(config.velocity_model) if config.velocity_model else VelocityModel.default()
     )
-    finder = MechanismFinder(config.mechanisms, velocity_model) if config.mechanisms else None
+    finder = MechanismFinder(config.mechanisms, velocity_model, archive) if config.mechanisms else None
     picker = picker or _picker(config)
     if finder is not None and not picker.tells_first_motions:
         raise ValueError(
@@ -93,7 +93,7 @@ def run_catalog(config: CatalogConfig, picker: Picker | None = None) -> CatalogR
     if finder is not None:
         catalog = finder.add_to(catalog, stations)
     skipped = list(dict.fromkeys([*run.skipped, *catalog.skipped]))
-    catalog = Catalog(catalog.events, catalog.arrivals, catalog.unassociated, skipped)
+    catalog = dataclasses.replace(catalog, skipped=skipped)
     _write(folder, config, catalog, run.picks, run.errors)
     write_report(
         folder / "report.html",
@@ -120,7 +120,8 @@ def _write(
     with replacing(folder / "catalog.yaml") as temporary:
         save_config(config, temporary)
     write_picks(picks, folder / "picks.parquet")
-    catalog.write_csv(folder / "catalog.csv", folder / "arrivals.csv")
+    solutions_path = None if catalog.mechanisms is None else folder / "mechanisms.csv"
+    catalog.write_csv(folder / "catalog.csv", folder / "arrivals.csv", solutions_path)
     write_quakeml(catalog, folder / "catalog.xml")
     with replacing(folder / "skipped.csv") as temporary:
         pd.DataFrame(

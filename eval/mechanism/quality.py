@@ -26,6 +26,11 @@ def quality_letter(probability: float, error_deg: float, misfit: float, station_
     return "D"
 
 
+def onset_weights(motions: FirstMotions) -> Tensor:
+    """How much each first motion counts `(station,)`: 1, half where its onset is emergent, 0 for none."""
+    return (0.5 + 0.5 * motions.impulsive.double()).where(motions.polarity != 0, 0.0)
+
+
 def weighted_misfit(motions: FirstMotions, p_amplitude: Tensor) -> tuple[float, float]:
     """The share of wrong polarities and the station distribution ratio, from P amplitudes `(station,)`.
 
@@ -34,7 +39,7 @@ def weighted_misfit(motions: FirstMotions, p_amplitude: Tensor) -> tuple[float, 
     mean weight: 1 for stations all at the P and T axes, small where all are near nodal planes.
     """
     known = motions.polarity != 0
-    quality = (0.5 + 0.5 * motions.impulsive[known].double()).to(p_amplitude)
+    quality = onset_weights(motions)[known].to(p_amplitude)
     weight = quality * p_amplitude[known].abs().sqrt()
     wrong = p_amplitude[known].sign() != motions.polarity[known].to(p_amplitude)
     return float((weight * wrong).sum() / weight.sum()), float(weight.sum() / quality.sum())

@@ -7,6 +7,7 @@ import obspy
 import pandas as pd
 import pytest
 import torch
+from obspy.io.quakeml.core import _validate
 from seisfm.catalog.associate import AssociationConfig, associate
 from seisfm.catalog.events import EVENT_COLUMNS, MECHANISM_COLUMNS, Catalog
 from seisfm.catalog.mechanism_report import add_mechanisms, lower_hemisphere
@@ -156,11 +157,63 @@ def test_quakeml_holds_it(found, tmp_path):
     assert [angle for angle in takeoff_deg if angle is not None] == pytest.approx(known.tolist())
 
 
+@pytest.fixture(scope="module")
+def ambiguous(located, network) -> Catalog:
+    """Ten first motions in the first event, which two mechanisms explain."""
+    arrivals = located.arrivals.copy()
+    others = ~arrivals["station_id"].isin(network.stations["id"][::3])
+    arrivals.loc[others, "polarity"] = ""
+    few = dataclasses.replace(located, arrivals=arrivals)
+    config = MechanismsConfig(trials=1, max_gap_deg=360.0, max_takeoff_gap_deg=90.0)
+    return MechanismFinder(config, network.model).add_to(few, network.stations)
+
+
+def test_all_solutions_are_kept_by_probability(ambiguous):
+    event = ambiguous.events.iloc[0]
+    solutions = ambiguous.solutions_of(event["event_id"])
+    assert len(solutions) == event["num_solutions"] > 1
+    assert solutions["solution"].tolist() == list(range(1, len(solutions) + 1))
+    assert solutions["mechanism_probability"].is_monotonic_decreasing
+    assert solutions["mechanism_probability"].sum() <= 1.0
+    assert set(solutions["mechanism_quality"]) <= set("ABCD")
+    shared = [name for name in solutions if name in MECHANISM_COLUMNS]
+    pd.testing.assert_series_equal(solutions.iloc[0][shared], event[shared], check_names=False)
+    # Outliers of the first solution lie beyond its cone of 45 degrees.
+    assert kagan_deg(solutions.iloc[1][PLANES], solutions.iloc[0][PLANES]) > 20.0
+
+
+def test_quakeml_holds_every_solution_and_is_valid(ambiguous, tmp_path):
+    write_quakeml(ambiguous, tmp_path / "catalog.xml")
+    assert _validate(str(tmp_path / "catalog.xml"))
+    read = obspy.read_events(str(tmp_path / "catalog.xml"))
+    assert [len(event.focal_mechanisms) for event in read] == ambiguous.events["num_solutions"].tolist()
+    row, event = ambiguous.events.iloc[0], read[0]
+    assert event.preferred_focal_mechanism() == event.focal_mechanisms[0]
+    assert len({mechanism.resource_id.id for mechanism in event.focal_mechanisms}) == row["num_solutions"]
+    solutions = ambiguous.solutions_of(row["event_id"]).to_dict("records")
+    for mechanism, solution in zip(event.focal_mechanisms, solutions, strict=True):
+        plane = mechanism.nodal_planes.nodal_plane_1
+        assert (plane.strike, plane.dip, plane.rake) == pytest.approx(
+            tuple(solution[name] for name in PLANES)
+        )
+        comments = [comment.text for comment in mechanism.comments]
+        assert f"solution: {solution['solution']} of {row['num_solutions']}" in comments
+        assert f"quality: {solution['mechanism_quality']}" in comments
+        assert f"probability: {solution['mechanism_probability']:.3f}" in comments
+        assert mechanism.station_polarity_count == 10 and mechanism.azimuthal_gap > 0.0
+
+
 def test_csv_is_read_back_equal(found, tmp_path):
-    found.write_csv(tmp_path / "events.csv", tmp_path / "arrivals.csv")
-    again = Catalog.read_csv(tmp_path / "events.csv", tmp_path / "arrivals.csv")
+    paths = [tmp_path / f"{name}.csv" for name in ("events", "arrivals", "solutions")]
+    found.write_csv(*paths)
+    again = Catalog.read_csv(*paths)
+    assert len(again.solutions) == found.events["num_solutions"].sum() > 0
+    pd.testing.assert_frame_equal(again.solutions, found.solutions, check_exact=True)
     pd.testing.assert_frame_equal(again.events, found.events, check_exact=True)
     pd.testing.assert_frame_equal(again.arrivals, found.arrivals, check_exact=True)
+    stray = found.solutions.assign(event_id="nobody's")
+    with pytest.raises(ValueError, match="found solutions of"):
+        Catalog(found.events, found.arrivals, solutions=stray)
     with pytest.raises(ValueError, match="missing are"):
         Catalog(found.events.drop(columns="rake_deg"), found.arrivals)
 

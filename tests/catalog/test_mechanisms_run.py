@@ -55,7 +55,10 @@ def picked(network, motion, tmp_path) -> CatalogConfig:
 def test_a_run_writes_mechanisms_once_and_again_the_same(picked, signed):
     first = run_catalog(picked, signed)
     folder = first.output_dir
-    written = {name: (folder / name).read_text() for name in ("catalog.csv", "arrivals.csv", "skipped.csv")}
+    written = {
+        name: (folder / name).read_text()
+        for name in ("catalog.csv", "arrivals.csv", "mechanisms.csv", "skipped.csv")
+    }
     second = run_catalog(picked, signed)
     assert written == {name: (folder / name).read_text() for name in written}
     pd.testing.assert_frame_equal(second.catalog.events, first.catalog.events)
