@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .outcome import Outcome, command, skipped_lines, skipped_numbers
+from .outcome import Outcome, command, skipped_numbers, skipped_summary
 
 
 def add_to(app: typer.Typer) -> None:
@@ -49,7 +49,11 @@ def calibrate(
     numbers, skipped = run_calibration(dataclasses.replace(settings, **given))
     return Outcome(
         numbers={"out": out, **numbers, "skipped": skipped_numbers(skipped)},
-        lines=(*map(_line, numbers["summary"]), *skipped_lines(skipped), f"wrote {out}"),
+        lines=(
+            *map(_line, numbers["summary"]),
+            *skipped_summary(skipped, out / "calibration_skipped.csv"),
+            f"wrote {out}",
+        ),
     )
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
+import re
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -113,6 +115,23 @@ def scalars(results: dict[str, Any], prefix: str = "") -> Iterator[str]:
 def skipped_lines(skipped: Iterable[Any]) -> list[str]:
     """One line for each thing that was left out, with its reason."""
     return [f"skipped {entry.item}: {entry.reason}" for entry in skipped]
+
+
+def skipped_summary(skipped: Iterable[Any], file: Path, most: int = 10) -> list[str]:
+    """The same, with one line for each reason that more than `most` share, whatever its numbers.
+
+    file: where all of them are listed.
+    """
+    alike: dict[str, list[Any]] = {}
+    for entry in skipped:
+        alike.setdefault(re.sub(r"\d+(\.\d+)?", "#", entry.reason), []).append(entry)
+    lines = []
+    for entries in alike.values():
+        few = entries if len(entries) <= most else entries[:1]
+        lines += skipped_lines(few)
+        if len(few) < len(entries):
+            lines[-1] += f" … and {len(entries) - 1} more like it: {file}"
+    return lines
 
 
 def skipped_numbers(skipped: Iterable[Any]) -> list[dict[str, str]]:

@@ -60,13 +60,17 @@ def scored_windows(
     noise_windows: int = 1,
     noise_guard_s: float = 2.0,
     batch_size: int = 32,
+    unpicked: bool = False,
 ) -> ScoredWindows:
     """Windows of records and of noise, the same for a seed whatever the batch size.
 
     noise_windows: how many to cut from each record's part before its first arrival (up to `noise_guard_s`
-    ahead of it), and from each noise record. Raises ValueError where no window is left.
+    ahead of it), and from each noise record. unpicked: take records too whose arrivals nobody listed, where
+    a window shows them whole: they tell of magnitudes and the like.
+
+    Raises ValueError where no window is left.
     """
-    usable, skipped = _usable([*records], windows)
+    usable, skipped = _usable([*records], windows, unpicked)
     noise, without_noise = (
         _noise_before(usable, noise_guard_s, windows.window_s) if noise_windows else ([], [])
     )
@@ -92,15 +96,23 @@ def scored_windows(
     )
 
 
-def _usable(records: Sequence[Record], windows: WindowConfig) -> tuple[list[Record], list[Skipped]]:
+def _usable(
+    records: Sequence[Record], windows: WindowConfig, unpicked: bool = False
+) -> tuple[list[Record], list[Skipped]]:
     """Records that can be scored, each with an event id."""
     usable, skipped = [], []
     for record in records:
         slots = {COMPONENT_SLOTS[name] for name in record.component_names}
         if not slots & set(windows.components):
             skipped.append(Skipped(record.record_id, f"has none of the components {windows.components}"))
-        elif not record.labelled_phases & {"P", "S"}:
+        elif not unpicked and not record.labelled_phases & {"P", "S"}:
             skipped.append(Skipped(record.record_id, "neither P nor S is labelled"))
+        elif not record.labelled_phases & {"P", "S"} and record.duration_s > windows.window_s + 1:
+            reason = (
+                f"neither P nor S is labelled, and a window shows {windows.window_s:g} s of its "
+                f"{record.duration_s:.1f} s: it may miss the event"
+            )
+            skipped.append(Skipped(record.record_id, reason))
         else:
             usable.append(dataclasses.replace(record, event_id=record.event_id or record.record_id))
     return usable, skipped

@@ -93,16 +93,20 @@ class KappaFactor(Calibration):
 
 @dataclass(frozen=True, kw_only=True)
 class PickCalibration(Calibration):
-    """One temperature for the odds of P and of S, each against all else; and what a pick's time is worth.
+    """A temperature and a factor for the odds of P and of S, each against all else; a pick time's worth.
 
     The odds o = p / (1 − p) of a phase become o^(1/T) times a factor (Platt 1999, whose two numbers are the
     slope and the intercept of the log odds). That keeps the order of samples by their probability of P, so
     that a peak stays at its sample. (A softmax with a temperature keeps the order of the classes at a sample,
     which is something else.) Noise takes what is left.
 
-    temperature: T. p_odds, s_odds: the factors. A picker learns how well an arrival fits *this* sample; asked
-        is whether there is one within the tolerance. Their product is at most 1: then P and S together never
-        exceed 1, whatever they were.
+    Where P and S are both likely at one sample, the two may exceed 1 together. There they share 1 in
+    proportion, and noise has nothing: P is then between 1 − S and what it would be without S. Everywhere
+    else, and wherever the other phase is absent, a phase is what its own two numbers make of it.
+
+    temperature: T of both phases. p_temperature, s_temperature: T of one; None: `temperature`.
+    p_odds, s_odds: the factors. A picker learns how well an arrival fits *this* sample; asked is whether
+        there is one within the tolerance.
     time_floor_s, time_spread_s: a pick of probability p is off by √(floor² + (spread (1 − p))²), one standard
         deviation. None: a pick's uncertainty is the width of its peak, which nobody compared with residuals.
     p_threshold, s_threshold: the least calibrated probability that makes a pick, where a user asks for none;
@@ -116,6 +120,8 @@ class PickCalibration(Calibration):
     time_spread_s: float | None = None
     p_threshold: float | None = None
     s_threshold: float | None = None
+    p_temperature: float | None = None
+    s_temperature: float | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -123,46 +129,56 @@ class PickCalibration(Calibration):
             raise ValueError(
                 f"thresholds must be at most 1, found {self.p_threshold} for P and {self.s_threshold} for S"
             )
-        if self.p_odds * self.s_odds > 1.0 + 1e-9:
-            raise ValueError(
-                "p_odds times s_odds must not exceed 1, or P and S could exceed it together, "
-                f"found {self.p_odds} and {self.s_odds}"
-            )
         if (self.time_floor_s is None) != (self.time_spread_s is None):
             raise ValueError(
                 "time_floor_s and time_spread_s are given together or not at all, "
                 f"found {self.time_floor_s} and {self.time_spread_s}"
             )
 
+    def of_phase(self, phase: str) -> tuple[float, float]:
+        """The temperature and the factor of P or S. Raises ValueError for another phase."""
+        numbers = {"P": (self.p_temperature, self.p_odds), "S": (self.s_temperature, self.s_odds)}
+        if phase not in numbers:
+            raise ValueError(f"expected P or S, found {phase}")
+        temperature, factor = numbers[phase]
+        return (self.temperature if temperature is None else temperature), factor
+
     def __call__(self, output: dict[str, Tensor]) -> dict[str, Tensor]:
         """Logits `(window, P S noise, sample)` whose softmax are the calibrated probabilities."""
-        if self.temperature == self.p_odds == self.s_odds == 1.0:
+        if self.of_phase("P") == self.of_phase("S") == (1.0, 1.0):
             return output
         p, s, noise = output["logits"].unbind(dim=1)
-        p_log_odds = self._log_odds(p - torch.logaddexp(s, noise), self.p_odds)
-        s_log_odds = self._log_odds(s - torch.logaddexp(p, noise), self.s_odds)
-        rest = (p_log_odds.neg().sigmoid() - s_log_odds.sigmoid()).clamp(min=LEAST_PROBABILITY)
-        logits = torch.stack([F.logsigmoid(p_log_odds), F.logsigmoid(s_log_odds), rest.log()], dim=1)
-        return {**output, "logits": logits}
+        p_log_odds = self._log_odds("P", p - torch.logaddexp(s, noise))
+        s_log_odds = self._log_odds("S", s - torch.logaddexp(p, noise))
+        rest = p_log_odds.neg().sigmoid() - s_log_odds.sigmoid()
+        too_much = rest.neg().clamp(min=0.0).log1p()
+        logits = [
+            F.logsigmoid(p_log_odds) - too_much,
+            F.logsigmoid(s_log_odds) - too_much,
+            rest.clamp(min=LEAST_PROBABILITY).log(),
+        ]
+        return {**output, "logits": torch.stack(logits, dim=1)}
 
-    def _log_odds(self, log_odds: Tensor, factor: float) -> Tensor:
-        return log_odds / self.temperature + math.log(factor)
+    def _log_odds(self, phase: str, log_odds: Tensor) -> Tensor:
+        temperature, factor = self.of_phase(phase)
+        return log_odds / temperature + math.log(factor)
 
     def calibrated(self, phase: str, probability: float) -> float:
         """What becomes of an uncalibrated probability of P or S, such as of a threshold that was in use.
 
+        That is, where the two do not exceed 1 together.
+
         Raises ValueError for another phase, or a probability that is not between 0 and 1.
         """
-        odds = _odds(phase, probability) ** (1.0 / self.temperature) * self._factor(phase)
+        temperature, factor = self.of_phase(phase)
+        odds = _odds(phase, probability) ** (1.0 / temperature) * factor
         return odds / (1.0 + odds)
 
     def uncalibrated(self, phase: str, probability: float) -> float:
         """The other way: what the network itself says where this calibration makes `probability` of it."""
-        odds = (_odds(phase, probability) / self._factor(phase)) ** self.temperature
+        temperature, factor = self.of_phase(phase)
+        odds = (_odds(phase, probability) / factor) ** temperature
         return odds / (1.0 + odds)
-
-    def _factor(self, phase: str) -> float:
-        return self.p_odds if phase == "P" else self.s_odds
 
     def time_std_s(self, probability: np.ndarray, width_s: np.ndarray) -> np.ndarray:
         """The standard deviation of picks' times in seconds.
@@ -176,6 +192,6 @@ class PickCalibration(Calibration):
 
 
 def _odds(phase: str, probability: float) -> float:
-    if phase not in ("P", "S") or not 0.0 < probability < 1.0:
-        raise ValueError(f"expected P or S and a probability between 0 and 1, found {phase}: {probability}")
+    if not 0.0 < probability < 1.0:
+        raise ValueError(f"expected a probability of {phase} between 0 and 1, found {probability}")
     return probability / (1.0 - probability)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -51,20 +51,26 @@ def is_uneven(judged: JudgedNumbers | JudgedAngles) -> bool:
     The test of Cramér and von Mises with a statistic above 0.461 (Stephens 1974, table 1). Answers of one
     event are not independent: the number of events counts.
     """
-    return len(np.unique(judged.event)) * _uneven(judged.central_rank()) > EVEN_LIMIT
+    return _statistic(judged) > EVEN_LIMIT
 
 
-def gains(judged: Sequence[JudgedClasses], calibrated: Sequence[JudgedClasses], num_parameters: int) -> bool:
+def evens(judged: JudgedNumbers | JudgedAngles, calibrated: JudgedNumbers | JudgedAngles) -> bool:
+    """Whether a factor makes uneven intervals even, or nearer to it by more than chance would."""
+    gain = _statistic(judged) - _statistic(calibrated)
+    return is_uneven(judged) and (gain > EVEN_LIMIT or not is_uneven(calibrated))
+
+
+def gains(judged: JudgedClasses, calibrated: JudgedClasses, num_parameters: int) -> bool:
     """Whether calibrated probabilities are likelier than chance allows in one case of twenty (Wilks 1938).
 
     By twice the gain of log likelihood beside χ² of so many degrees of freedom, events counting as above.
     """
-    gain = sum(
-        len(np.unique(old.event)) * (old.nll() - new.nll())
-        for old, new in zip(judged, calibrated, strict=True)
-        if len(old)
-    )
+    gain = len(np.unique(judged.event)) * (judged.nll() - calibrated.nll())
     return 2.0 * gain > chi2.ppf(0.95, num_parameters)
+
+
+def _statistic(judged: JudgedNumbers | JudgedAngles) -> float:
+    return len(np.unique(judged.event)) * _uneven(judged.central_rank())
 
 
 def _uneven(central_rank: np.ndarray) -> float:
@@ -77,34 +83,28 @@ def _uneven(central_rank: np.ndarray) -> float:
     return float(np.mean((ranks - (np.arange(len(ranks)) + 0.5) / len(ranks)) ** 2))
 
 
-def fit_pick_odds(p: JudgedClasses, s: JudgedClasses) -> dict[str, float]:
-    """`temperature`, `p_odds` and `s_odds` of a `PickCalibration`: whether picks were true is most likely.
+def fit_odds(judged: JudgedClasses) -> tuple[float, float]:
+    """The temperature and the factor of a phase's odds at which its true and false picks are most likely.
 
-    p, s: picks of each phase, of two classes: false, true. The phases count the same, whatever their numbers.
-    One temperature for both; the product of the factors is held at 1 or below, see `PickCalibration`.
+    judged: picks of one phase, of two classes: false, true. See `PickCalibration`. One more of each class
+    is taken to be of the other (Platt 1999, section 2.2): few picks of which the true ones are all higher
+    than the false ones would ask for a temperature of 0.
     """
-    log_odds = [_log_odds(part.probability[:, 1]) for part in (p, s)]
-    true = [part.truth == 1 for part in (p, s)]
+    log_odds, true = _log_odds(judged), judged.truth == 1
+    share_true = np.where(true, (true.sum() + 1) / (true.sum() + 2), 1 / ((~true).sum() + 2))
 
     def nll(x: np.ndarray) -> float:
-        scaled = [odds * np.exp(-x[0]) + shift for odds, shift in zip(log_odds, x[1:], strict=True)]
-        return float(sum(_binary_nll(a, t) for a, t in zip(scaled, true, strict=True)))
+        return _binary_nll(log_odds * np.exp(-x[0]) + x[1], share_true)
 
-    found = minimize(
-        nll,
-        np.zeros(3),
-        method="SLSQP",
-        bounds=[LOG_RANGE] * 3,
-        constraints={"type": "ineq", "fun": lambda x: -x[1] - x[2]},
-    )
-    log_t, log_p, log_s = found.x
-    # Rounding must not carry the product beyond 1.
-    excess = max(log_p + log_s, 0.0) / 2
-    return {
-        "temperature": float(np.exp(log_t)),
-        "p_odds": float(np.exp(log_p - excess)),
-        "s_odds": float(np.exp(log_s - excess)),
-    }
+    found = minimize(nll, np.zeros(2), method="L-BFGS-B", bounds=[LOG_RANGE] * 2)
+    log_temperature, log_factor = found.x
+    return float(np.exp(log_temperature)), float(np.exp(log_factor))
+
+
+def with_odds(judged: JudgedClasses, temperature: float, factor: float) -> JudgedClasses:
+    """What a calibration makes of the probabilities of picks, away from the other phase."""
+    yes = expit(_log_odds(judged) / temperature + np.log(factor))
+    return replace(judged, probability=np.stack([1.0 - yes, yes], axis=1))
 
 
 def fit_time_spread(
@@ -120,9 +120,7 @@ def fit_time_spread(
 
     def nll(x: np.ndarray) -> float:
         std_s = np.hypot(np.exp(x[0]), np.exp(x[1]) * away)
-        stray = expit(x[2])
-        density = np.exp(-0.5 * (residual_s / std_s) ** 2) / (std_s * np.sqrt(2 * np.pi))
-        return float(-np.log((1 - stray) * density + stray / (2 * tolerance_s)).mean())
+        return _nll_beside_strays(residual_s, std_s, expit(x[2]), tolerance_s)
 
     start = np.log([max(np.median(np.abs(residual_s)), 1e-3), 0.2, 0.02])
     found = minimize(nll, start, method="Nelder-Mead", options={"maxiter": 4000, "xatol": 1e-4})
@@ -130,15 +128,30 @@ def fit_time_spread(
     return float(floor_s), float(spread_s)
 
 
+def nll_beside_strays(residual_s: np.ndarray, std_s: np.ndarray, tolerance_s: float) -> float:
+    """Mean −log likelihood of residuals, with the share of strays that suits them (see `fit_time_spread`)."""
+    found = minimize_scalar(
+        lambda x: _nll_beside_strays(residual_s, std_s, expit(x), tolerance_s),
+        bounds=(-9.0, 0.0),
+        method="bounded",
+    )
+    return float(found.fun)
+
+
+def _nll_beside_strays(residual_s: np.ndarray, std_s: np.ndarray, stray: float, tolerance_s: float) -> float:
+    density = np.exp(-0.5 * (residual_s / std_s) ** 2) / (std_s * np.sqrt(2 * np.pi))
+    return float(-np.log((1 - stray) * density + stray / (2 * tolerance_s)).mean())
+
+
 def _best(loss: Callable[[float], float]) -> float:
     found = minimize_scalar(loss, bounds=LOG_RANGE, method="bounded", options={"xatol": 1e-4})
     return float(np.exp(found.x))
 
 
-def _log_odds(probability: np.ndarray) -> np.ndarray:
-    inside = np.clip(probability, _LEAST, 1.0 - _LEAST)
+def _log_odds(judged: JudgedClasses) -> np.ndarray:
+    inside = np.clip(judged.probability[:, 1], _LEAST, 1.0 - _LEAST)
     return np.log(inside) - np.log1p(-inside)
 
 
-def _binary_nll(log_odds: np.ndarray, true: np.ndarray) -> float:
-    return float(np.mean(np.logaddexp(0.0, log_odds) - log_odds * true)) if len(true) else 0.0
+def _binary_nll(log_odds: np.ndarray, share_true: np.ndarray) -> float:
+    return float(np.mean(np.logaddexp(0.0, log_odds) - log_odds * share_true))

@@ -55,10 +55,14 @@ class JudgedClasses(Judged):
     truth: np.ndarray
     weight: np.ndarray
 
-    def nll(self) -> float:
-        """Mean −log of the probability of what was true, in nats."""
+    def nlls(self) -> np.ndarray:
+        """−log of the probability of what was true, in nats, `(item,)`."""
         said = self.probability[np.arange(len(self)), self.truth]
-        return _mean(-np.log(np.maximum(said, _LEAST)), self.weight)
+        return -np.log(np.maximum(said, _LEAST))
+
+    def nll(self) -> float:
+        """Their mean by weight."""
+        return _mean(self.nlls(), self.weight)
 
     def reliability(self, num_bins: int = 10) -> Reliability:
         """What was said against what came true: of the second class of two, else of the most probable one."""
@@ -75,10 +79,14 @@ class JudgedNumbers(Judged):
     error: np.ndarray
     std: np.ndarray
 
-    def nll(self) -> float:
-        """Mean −log of the Gaussian density at the truth."""
+    def nlls(self) -> np.ndarray:
+        """−log of the Gaussian density at the truth, `(item,)`."""
         z = self.error / self.std
-        return _mean(0.5 * z**2 + np.log(self.std) + 0.5 * np.log(2 * np.pi))
+        return 0.5 * z**2 + np.log(self.std) + 0.5 * np.log(2 * np.pi)
+
+    def nll(self) -> float:
+        """Their mean."""
+        return _mean(self.nlls())
 
     def central_rank(self) -> np.ndarray:
         """The share of the claimed distribution that lies nearer to its middle than the truth, `(item,)`."""
@@ -92,10 +100,14 @@ class JudgedAngles(Judged):
     error_deg: np.ndarray
     kappa: np.ndarray
 
-    def nll(self) -> float:
-        """Mean −log of the von Mises density at the truth, per radian."""
+    def nlls(self) -> np.ndarray:
+        """−log of the von Mises density at the truth, per radian, `(item,)`."""
         away = 1.0 - np.cos(np.radians(self.error_deg))
-        return _mean(self.kappa * away + np.log(2 * np.pi * i0e(self.kappa)))
+        return self.kappa * away + np.log(2 * np.pi * i0e(self.kappa))
+
+    def nll(self) -> float:
+        """Their mean."""
+        return _mean(self.nlls())
 
     def central_rank(self) -> np.ndarray:
         """The share of the claimed distribution that lies nearer to its middle than the truth, `(item,)`."""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any, cast
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -16,30 +15,19 @@ from ...configs.loader import build_config
 from ...data.loading.windows import WindowConfig
 from ...data.records import Record, Skipped
 from ...data.sources import SourceConfig, load_records
-from ...heads.calibration import Calibration, KappaFactor, PickCalibration, StdFactor
+from ...heads.calibration import PickCalibration
 from ...heads.model_folder import ModelFolder
-from ...heads.registry import head_class
 from ...heads.task_model import SeismicTaskModel, pick_calibration
 from ..scored_windows import ScoredWindows, scored_windows
 from .collect import JudgedAnswers, judge_answers
 from .config import CalibrationConfig
-from .fit import (
-    fit_kappa_factor,
-    fit_pick_odds,
-    fit_std_factor,
-    fit_temperature,
-    fit_time_spread,
-    gains,
-    is_uneven,
-)
-from .judged import Judged, JudgedAngles, JudgedClasses, JudgedNumbers, chosen
+from .fit_heads import Settings, fit_heads, fit_times
+from .judged import Judged, JudgedNumbers, chosen
 
 PICK_TIME = "pick_time"
 """Among the judged answers: residuals of true picks with the standard deviation that each was given."""
 
 RECORDS_AT_ONCE = 64
-
-Settings = dict[str, dict[str, Any]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,19 +50,26 @@ def calibrate_model(model: SeismicTaskModel, windows: ScoredWindows, config: Cal
     Thresholds that the model recommended are carried over to the new scale: they stand for the same picks.
     The windows of `config.fit_share` of the events make the numbers, the others judge them.
 
-    Raises ValueError where no head has enough labelled windows.
+    Raises ValueError where no head has enough labelled windows, or no event is left for one of the sides.
     """
     fits, old = for_fit(config), pick_calibration(model)
+    if len(set(fits(windows.event).tolist())) < 2:
+        raise ValueError(
+            f"all {len(np.unique(windows.event))} events fall on one side, to fit to or to judge by: give "
+            f"more events, or another seed than {config.seed}, by which the data may have been split already"
+        )
     model.config.calibrate({})
     raw = judge_answers(model, windows, config.tolerance_s)
-    settings, skipped = _fit_heads(model, {n: _of(j, fits, True) for n, j in raw.heads.items()}, config)
+    for_fitting = {name: _of(judged, fits, True) for name, judged in raw.heads.items()}
+    settings, skipped = fit_heads(model.heads, for_fitting, config.min_items)
     if not raw.heads or all(len(part) < config.min_items for part in raw.heads.values()):
         raise ValueError(f"no head can be calibrated with {len(windows)} windows: {skipped}")
     model.config.calibrate(settings)
     calibrated = judge_answers(model, windows, config.tolerance_s)
     if "picking" in settings:
         new = pick_calibration(model)
-        settings["picking"] |= _fit_times(calibrated, fits, config, skipped) | _thresholds(old, new)
+        mine = fits(calibrated.pick_event)
+        settings["picking"] |= fit_times(calibrated, mine, config, skipped) | _thresholds(old, new)
         model.config.calibrate(settings)
     return Calibrated(
         settings=settings,
@@ -112,6 +107,7 @@ def calibration_windows(config: CalibrationConfig) -> tuple[ScoredWindows, list[
         windows_per_record=config.windows_per_record,
         noise_windows=config.noise_windows,
         batch_size=config.batch_size,
+        unpicked=True,
     )
     return windows, [*skipped, *more, *windows.skipped]
 
@@ -145,80 +141,6 @@ def _every(records: Sequence[Record], step: int) -> Iterator[Record]:
     """One record in `step`; in slices, since those that are made when asked for are made faster together."""
     for first in range(0, len(records), RECORDS_AT_ONCE * step):
         yield from records[first : first + RECORDS_AT_ONCE * step : step]
-
-
-def _fit_heads(
-    model: SeismicTaskModel, judged: Mapping[str, Judged], config: CalibrationConfig
-) -> tuple[Settings, list[Skipped]]:
-    settings: Settings = {}
-    skipped: list[Skipped] = []
-    for head in model.heads:
-        parts = [part for name, part in judged.items() if name == head or name.startswith(f"{head}_")]
-        reason = _unfit(parts, config.min_items)
-        found = None if reason else _fit_head(head_class(head).calibration_class, parts)
-        if found is not None:
-            settings[head] = asdict(found)
-        else:
-            told = reason or f"as it is, honest within chance ({[len(part) for part in parts]} answers)"
-            skipped.append(Skipped(f"calibration of {head}", told))
-    return settings, skipped
-
-
-def _unfit(parts: list[Judged], least: int) -> str | None:
-    """Why a calibration cannot be fitted to these answers, or None."""
-    if not parts:
-        return "nothing says how to judge its answers"
-    if min(map(len, parts)) < least:
-        return f"needs {least} answers with a label to fit to, found {[len(part) for part in parts]}"
-    if any(isinstance(part, JudgedClasses) and len(np.unique(part.truth)) < 2 for part in parts):
-        return "all of its answers have the same truth"
-    return None
-
-
-def _fit_head(kind: type[Calibration], parts: list[Judged]) -> Calibration | None:
-    """The calibration of a head; None for answers that cannot be told from honest ones as they are."""
-    if issubclass(kind, PickCalibration):
-        return _fit_picks(*(cast("JudgedClasses", part) for part in parts))
-    (part,) = parts
-    if isinstance(part, JudgedNumbers):
-        return StdFactor(std_factor=fit_std_factor(part)) if is_uneven(part) else None
-    if isinstance(part, JudgedAngles):
-        return KappaFactor(kappa_factor=fit_kappa_factor(part)) if is_uneven(part) else None
-    judged = cast("JudgedClasses", part)
-    temperature = fit_temperature(judged)
-    scaled = np.maximum(judged.probability, 1e-12) ** (1.0 / temperature)
-    cooled = replace(judged, probability=scaled / scaled.sum(axis=1, keepdims=True))
-    return kind(temperature=temperature) if gains([judged], [cooled], 1) else None  # type: ignore[call-arg]
-
-
-def _fit_picks(p: JudgedClasses, s: JudgedClasses) -> PickCalibration:
-    """Of picks, with the network's own odds where others are no likelier; times are fitted in any case."""
-    found = PickCalibration(**fit_pick_odds(p, s))
-    changed = [
-        replace(part, probability=np.stack([1.0 - said, said], axis=1))
-        for phase, part in (("P", p), ("S", s))
-        for said in [
-            np.array([found.calibrated(phase, x) for x in part.probability[:, 1].clip(1e-7, 1 - 1e-7)])
-        ]
-    ]
-    return found if gains([p, s], changed, 3) else PickCalibration()
-
-
-def _fit_times(
-    answers: JudgedAnswers,
-    fits: Callable[[np.ndarray], np.ndarray],
-    config: CalibrationConfig,
-    skipped: list[Skipped],
-) -> dict[str, float]:
-    mine = fits(answers.pick_event)
-    if mine.sum() < config.min_items:
-        reason = f"needs {config.min_items} true picks to fit to, found {int(mine.sum())}"
-        skipped.append(Skipped("uncertainty of pick times", reason))
-        return {}
-    floor_s, spread_s = fit_time_spread(
-        answers.residual_s[mine], answers.pick_probability[mine], config.tolerance_s
-    )
-    return {"time_floor_s": floor_s, "time_spread_s": spread_s}
 
 
 def _thresholds(old: PickCalibration, new: PickCalibration) -> dict[str, float]:

@@ -27,8 +27,8 @@ def run_calibration(config: CalibrationConfig) -> tuple[dict[str, Any], list[Ski
     """Calibrate a model and save it, with what became of it and what was left out.
 
     Writes into `output_dir`: all files of the model with the calibration in `config.json`; the weights stay
-    the same bit by bit. Beside them `ood.safetensors`, `calibration.yaml` (the run), and `calibration.html`
-    with its numbers in `calibration.json`.
+    the same bit by bit. Beside them `ood.safetensors`, `calibration.yaml` (the run), `calibration.html` with
+    its numbers in `calibration.json`, and `calibration_skipped.csv`: all that was left out, and why.
 
     Raises ValueError where an adapter is to go to another folder than its own, which its base's path forbids.
     """
@@ -53,8 +53,11 @@ def run_calibration(config: CalibrationConfig) -> tuple[dict[str, Any], list[Ski
         if ordinary is not None:
             ordinary.save(unfinished, weights_of(folder))
         save_config(config, unfinished / "calibration.yaml")
+        skipped = [*skipped, *result.skipped]
+        listed = pd.DataFrame([asdict(one) for one in skipped], columns=["item", "reason"])
+        listed.to_csv(unfinished / "calibration_skipped.csv", index=False)
         numbers = _write_page(config, model, result, table, unfinished)
-    return numbers, [*skipped, *result.skipped]
+    return numbers, skipped
 
 
 def _copy_files(source: Path, target: Path) -> None:
@@ -86,7 +89,7 @@ def _write_page(
     report.section("Before and after")
     report.table(summary, "What was claimed against what came true, mean distance; 0 is honest")
     report.figure(
-        reliability_figure(result.before, result.after),
+        reliability_figure({"before": result.before, "after": result.after}),
         "What was said against what came true; on the diagonal claims are honest, below it bold",
         "A panel for each head with one curve before and one after calibration beside the diagonal",
     )

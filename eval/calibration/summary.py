@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..figures import BLUE, GREY, ORANGE, add_legend, new_figure
+from ..figures import BLUE, GREEN, GREY, ORANGE, PURPLE, add_legend, new_figure
 from .judged import LEVELS, Judged, JudgedAngles, JudgedClasses, JudgedNumbers, coverage, coverage_error
 from .run import PICK_TIME
 
@@ -23,6 +23,8 @@ TITLES = {
     "back_azimuth": "back azimuth",
 }
 COLUMNS = 2
+LINES = ((ORANGE, "--"), (BLUE, "-"), (GREEN, "-."), (PURPLE, ":"))
+"""Colour and style of each set of answers in a figure."""
 
 
 def measures(judged: Judged) -> dict[str, Any]:
@@ -67,24 +69,24 @@ def summary_table(before: Mapping[str, Judged], after: Mapping[str, Judged]) -> 
     return pd.DataFrame(rows)
 
 
-def reliability_figure(before: Mapping[str, Judged], after: Mapping[str, Judged]) -> Figure:
-    """A panel for each head: what was said against what came true, before and after; the diagonal is honest.
+def reliability_figure(told: Mapping[str, Mapping[str, Judged]]) -> Figure:
+    """A panel for each head: what was said against what came true; the diagonal is honest.
 
-    For probabilities bins of what was said, the dots as large as the bins are full; for numbers and angles
-    the share of truths within the central interval of each level.
+    told: up to four sets of answers by what they are called, such as before and after; each head's n is of
+    the first. For probabilities bins of what was said, the dots as large as the bins are full; for numbers
+    and angles the share of truths within the central interval of each level.
     """
-    names = [name for name, judged in before.items() if len(judged)]
+    first = next(iter(told.values()))
+    names = [name for name, judged in first.items() if len(judged)]
     rows = max(math.ceil(len(names) / COLUMNS), 1)
     figure, panels = new_figure(2.9 * rows + 0.2, rows=rows, columns=COLUMNS)
     for axes, name in zip(panels, names, strict=False):
         axes.plot([0, 1], [0, 1], color=GREY, linewidth=1)
-        for judged, color, style, label in (
-            (before[name], ORANGE, "--", "before"),
-            (after[name], BLUE, "-", "after"),
-        ):
-            _draw(axes, judged, color, style, label)
+        for (label, answers), (color, style) in zip(told.items(), LINES, strict=False):
+            if name in answers:
+                _draw(axes, answers[name], color, style, label)
         axes.set(xlim=(0, 1), ylim=(0, 1.02))
-        axes.set_title(f"{TITLES.get(name, name)} (n = {len(before[name])})", loc="left", fontsize=11)
+        axes.set_title(f"{TITLES.get(name, name)} (n = {len(first[name])})", loc="left", fontsize=11)
         axes.grid(alpha=0.25)
     for axes in panels[len(names) :]:
         axes.set_visible(False)

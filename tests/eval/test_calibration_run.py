@@ -7,12 +7,21 @@ from pathlib import Path
 import pytest
 import torch
 from seisfm.cli import app
+from seisfm.cli.outcome import skipped_summary
 from seisfm.configs.loader import load_config
+from seisfm.data.loading.windows import WindowConfig
+from seisfm.data.records import Skipped
+from seisfm.data.synthesis import SynthesisConfig, synthesize_records
 from seisfm.eval.calibration.config import CalibrationConfig
-from seisfm.eval.calibration.run import calibrate_model, calibration_windows, for_fit
+from seisfm.eval.calibration.run import (
+    calibrate_model,
+    calibration_windows,
+    for_fit,
+    held_out_windows,
+)
 from seisfm.eval.calibration.save import run_calibration
 from seisfm.eval.out_of_distribution import OutOfDistribution
-from seisfm.eval.scored_windows import ScoredWindows
+from seisfm.eval.scored_windows import ScoredWindows, scored_windows
 from seisfm.heads.calibration import PickCalibration
 from seisfm.heads.task_model import load_model
 
@@ -55,6 +64,8 @@ def test_a_calibrated_model_has_the_same_weights_and_other_claims(folder, tmp_pa
     assert (out / "model.safetensors").read_bytes() == (folder / "model.safetensors").read_bytes()
     assert (out / "README.md").read_text() == "a card"
     assert {"picking", "magnitude"} <= told["settings"].keys()
+    listed = (out / "calibration_skipped.csv").read_text().splitlines()
+    assert listed[0] == "item,reason" and len(listed) == len(told["skipped"]) + 1
     plain, calibrated, batch = load_model(folder), load_model(out), batch_of()
     factor = told["settings"]["magnitude"]["std_factor"]
     assert factor > 2.0
@@ -98,7 +109,7 @@ def test_a_head_without_labels_stays_as_it_is_and_that_is_told(folder, windows, 
     )
     assert "magnitude" not in result.settings
     (told,) = [skipped for skipped in result.skipped if skipped.item == "calibration of magnitude"]
-    assert "needs 10 answers with a label to fit to, found [0]" in told.reason
+    assert "needs 10 answers with a label to fit to, found 0" in told.reason
 
 
 @pytest.mark.slow
@@ -111,6 +122,14 @@ def test_recommended_thresholds_go_over_to_the_new_scale(folder, windows, tmp_pa
     raw = PickCalibration(**old).uncalibrated("P", 0.4)
     assert new.uncalibrated("P", new.p_threshold) == pytest.approx(raw)
     assert new.s_threshold is None
+
+
+def test_events_on_one_side_alone_are_an_error(folder, windows, tmp_path) -> None:
+    """As where the records are a side of a split with the same seed."""
+    config = settings(folder, tmp_path)
+    side = held_out_windows(windows, for_fit(config)(windows.event))
+    with pytest.raises(ValueError, match="events fall on one side, to fit to or to judge by: give"):
+        calibrate_model(load_model(folder), side, config)
 
 
 def test_too_little_to_fit_to_is_an_error(folder, windows, tmp_path) -> None:
@@ -141,3 +160,29 @@ def test_an_adapter_is_calibrated_in_place_alone(folder, tmp_path) -> None:
 def test_impossible_settings_are_refused(folder, tmp_path, change, message) -> None:
     with pytest.raises(ValueError, match=message):
         settings(folder, tmp_path, change)
+
+
+def test_what_many_share_is_told_in_one_line(tmp_path) -> None:
+    many = [Skipped(f"record {i}", f"{i / 10} s before the first arrival, 15 s needed") for i in range(40)]
+    few = [Skipped("calibration of depth", "as it is"), Skipped("data", "1 in 4 taken")]
+    lines = skipped_summary([few[0], *many, few[1]], tmp_path / "all.csv")
+    assert lines == [
+        "skipped calibration of depth: as it is",
+        "skipped record 0: 0.0 s before the first arrival, 15 s needed … and 39 more like it: "
+        f"{tmp_path / 'all.csv'}",
+        "skipped data: 1 in 4 taken",
+    ]
+
+
+def test_records_that_nobody_picked_tell_of_magnitudes_where_a_window_shows_them_whole() -> None:
+    made = synthesize_records(SynthesisConfig(), 3, 2)
+    unpicked = [replace(one, arrivals=(), labelled_phases=frozenset()) for one in made]
+    whole = WindowConfig(window_s=max(one.duration_s for one in made))
+    windows = scored_windows(unpicked, (), whole, seed=0, noise_windows=0, unpicked=True)
+    assert len(windows) == len(unpicked) and not windows.truth("P").labelled.any()
+    assert not windows.is_noise.any()
+    assert all(batch.labels["magnitude"].isfinite().any() for batch in windows.batches)
+    with pytest.raises(ValueError, match="neither P nor S is labelled, and a window shows 12 s of its"):
+        scored_windows(unpicked, (), WindowConfig(window_s=12.0), seed=0, noise_windows=0, unpicked=True)
+    with pytest.raises(ValueError, match="neither P nor S is labelled"):
+        scored_windows(unpicked, (), whole, seed=0, noise_windows=0)

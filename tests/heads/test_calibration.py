@@ -78,6 +78,7 @@ def test_answers_change_as_the_settings_say_and_losses_never(new_model, batch_of
     ("temperature", "p_odds", "s_odds"), [(0.4, 1.0, 1.0), (2.5, 0.2, 4.0), (1.0, 2.0, 0.5)]
 )
 def test_calibrated_picks_sum_to_one_and_keep_the_order_of_samples(temperature, p_odds, s_odds) -> None:
+    """With p_odds · s_odds ≤ 1, as all folders of before, the two phases never exceed 1 together."""
     calibration = PickCalibration(temperature=temperature, p_odds=p_odds, s_odds=s_odds)
     logits = picking_logits().double()
     before = logits.softmax(dim=1)
@@ -90,13 +91,68 @@ def test_calibrated_picks_sum_to_one_and_keep_the_order_of_samples(temperature, 
     torch.testing.assert_close(after[:, 0], odds / (1 + odds))
 
 
+BOLDER = PickCalibration(p_odds=3.0, s_odds=4.0, p_temperature=0.8, s_temperature=1.25)
+
+
+def alone(before: torch.Tensor, phase: str) -> torch.Tensor:
+    """What the numbers of a phase make of its probabilities where the other phase is absent."""
+    temperature, factor = BOLDER.of_phase(phase)
+    odds = (before / (1 - before)) ** (1 / temperature) * factor
+    return odds / (1 + odds)
+
+
+def test_both_phases_may_rise_and_share_where_they_exceed_one_together() -> None:
+    logits = picking_logits(scale=1.5).double()
+    before = logits.softmax(dim=1)
+    after = BOLDER({"logits": logits})["logits"].softmax(dim=1)
+    torch.testing.assert_close(after.sum(dim=1), torch.ones(3, 400, dtype=torch.float64))
+    p, s = alone(before[:, 0], "P"), alone(before[:, 1], "S")
+    total = p + s
+    shared = total > 1
+    assert 0.1 < float(shared.double().mean()) < 0.9
+    torch.testing.assert_close(after[:, 0], torch.where(shared, p / total, p))
+    torch.testing.assert_close(after[:, 1], torch.where(shared, s / total, s))
+    assert bool((after[:, 0] >= 1 - s - 1e-12)[shared].all())
+    assert bool((after[:, 2][shared] < 1e-12).all())
+    assert bool((after[:, :2] > before[:, :2]).all(dim=1)[~shared & (before[:, 0] > 0.1)].any())
+
+
+def test_a_peak_stays_where_the_other_phase_is_absent() -> None:
+    time = torch.arange(400, dtype=torch.float64)
+    p = 0.7 * torch.exp(-(((time - 120.3) / 8) ** 2)) + 1e-4
+    s = 0.6 * torch.exp(-(((time - 300.6) / 8) ** 2)) + 1e-4
+    logits = torch.stack([p, s, 1 - p - s]).log()[None]
+    after = BOLDER({"logits": logits})["logits"].softmax(dim=1)[0]
+    assert after[0].argmax() == p.argmax() and after[1].argmax() == s.argmax()
+    threshold = BOLDER.calibrated("P", 0.3)
+    assert torch.equal(after[0] >= threshold, p >= 0.3)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_probabilities_of_zero_and_one_stay_finite(dtype) -> None:
+    logits = torch.tensor([[[200.0, 0.0, 0.0], [0.0, 200.0, 0.0], [0.0, 0.0, 200.0]]], dtype=dtype)
+    after = BOLDER({"logits": logits})["logits"].softmax(dim=1)
+    assert bool(after.isfinite().all())
+    torch.testing.assert_close(after[0], torch.eye(3, dtype=dtype))
+
+
+def test_one_temperature_of_both_phases_means_what_it_meant() -> None:
+    logits = picking_logits()
+    old = PickCalibration(temperature=0.7, p_odds=0.5, s_odds=1.5)
+    new = PickCalibration(p_temperature=0.7, s_temperature=0.7, p_odds=0.5, s_odds=1.5)
+    assert torch.equal(old({"logits": logits})["logits"], new({"logits": logits})["logits"])
+    assert PickCalibration(p_temperature=1.0, s_temperature=1.0)({"logits": logits})["logits"] is logits
+
+
 def test_a_threshold_of_old_is_told_in_calibrated_terms() -> None:
     calibration = PickCalibration(temperature=0.5, p_odds=0.25, s_odds=2.0)
     assert calibration.calibrated("P", 0.5) == pytest.approx(0.2)
     assert calibration.calibrated("S", 2 / 3) == pytest.approx(8 / 9)
     assert calibration.uncalibrated("S", calibration.calibrated("S", 0.37)) == pytest.approx(0.37)
-    with pytest.raises(ValueError, match="expected P or S and a probability"):
+    with pytest.raises(ValueError, match="expected P or S, found Pn"):
         calibration.calibrated("Pn", 0.5)
+    with pytest.raises(ValueError, match=r"expected a probability of P between 0 and 1, found 1\.0"):
+        calibration.calibrated("P", 1.0)
 
 
 def test_the_worth_of_a_time() -> None:
@@ -144,7 +200,11 @@ def test_what_a_model_has_not_cannot_be_calibrated(new_model) -> None:
         (lambda: ClassTemperature(temperature=0.0), "positive, finite numbers, found {'temperature': 0.0}"),
         (lambda: StdFactor(std_factor=float("nan")), "positive, finite numbers"),
         (lambda: KappaFactor(kappa_factor=-1.0), "positive, finite numbers"),
-        (lambda: PickCalibration(p_odds=2.0, s_odds=1.0), "p_odds times s_odds must not exceed 1"),
+        (
+            lambda: PickCalibration(s_temperature=0.0),
+            "positive, finite numbers, found {'s_temperature': 0.0}",
+        ),
+        (lambda: PickCalibration(p_threshold=1.5), "thresholds must be at most 1"),
         (lambda: PickCalibration(time_floor_s=0.1), "given together or not at all"),
     ],
 )
