@@ -16,6 +16,11 @@ from .source_windows import SourceWindows
 
 ERROR_COLUMNS = ("label", "window", "event", "error")
 
+DIFFERENCE_COLUMNS = (
+    *("predictor", "label", "difference", "low", "high"),
+    *("seed_low", "seed_high", "seeds", "n"),
+)
+
 
 def no_errors() -> pd.DataFrame:
     """The table of `window_errors` of a model that tells no label."""
@@ -57,8 +62,9 @@ def paired_differences(
 
     errors: as of `window_errors`, with `predictor` and `seed`. Returns `predictor`, `label`, `difference`
     (below 0 is better than the reference) with the ends of its 95 % interval over events, `low` and `high`,
-    `seeds`, and `n`, windows of all seeds. Pairs take out how hard a window is: an interval is narrower than
-    those of the two scores. What other first weights would do is in none of them.
+    `seeds`, the least and largest mean of one seed, `seed_low` and `seed_high`, and `n`, windows of all
+    seeds. Pairs take out how hard a window is: an interval is narrower than those of the two scores. What
+    other first weights would do is not in it; the means of the seeds tell of that, as far as so few can.
     """
     keys = ["label", "window", "event", "seed"]
     own = errors[errors.predictor == reference].rename(columns={"error": "reference_error"})
@@ -70,12 +76,12 @@ def paired_differences(
             continue
         difference = (pairs.error - pairs.reference_error).to_numpy(dtype=float)
         low, high = _interval(difference, pairs.event.tolist(), seed, num_resamples)
+        by_seed = pairs.assign(difference=difference).groupby("seed").difference.mean()
         lines.append(
             {"predictor": name, "label": label, "difference": difference.mean(), "low": low, "high": high}
-            | {"seeds": pairs.seed.nunique(), "n": len(pairs)}
+            | {"seed_low": by_seed.min(), "seed_high": by_seed.max(), "seeds": len(by_seed), "n": len(pairs)}
         )
-    columns = ["predictor", "label", "difference", "low", "high", "seeds", "n"]
-    return pd.DataFrame(lines, columns=columns)
+    return pd.DataFrame(lines, columns=list(DIFFERENCE_COLUMNS))
 
 
 def _interval(values: np.ndarray, event: Sequence[str], seed: int, num_resamples: int) -> tuple[float, float]:

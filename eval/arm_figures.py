@@ -101,7 +101,11 @@ def arm_table(table: pd.DataFrame, arms: Sequence[str], measures: Sequence[Measu
 
 
 def difference_table(differences: pd.DataFrame, arms: Sequence[str]) -> list[str]:
-    """The lines of a Markdown table of `paired_differences`; bold where the interval is clear of 0."""
+    """The lines of a Markdown table of `paired_differences`.
+
+    Bold where the interval is clear of 0 and all seeds are on the same side of it. Of several seeds their
+    least and largest mean follow.
+    """
     labels = [label for label in TITLES if label in set(differences.label)]
     rows = differences.set_index(["predictor", "label"])
     return [
@@ -121,8 +125,14 @@ def _difference(rows: pd.DataFrame, name: str, label: str) -> str:
     found = rows.loc[(name, label)]
     digits = 1 if label == "back_azimuth_deg" else 2 if label in ("distance_km", "depth_km") else 3
     mean = f"{found.difference:+.{digits}f}"
-    told = f"**{mean}**" if found.low > 0 or found.high < 0 else mean
-    return f"{told} ({found.low:+.{digits}f} to {found.high:+.{digits}f})"
+    clear = min(found.low, found.seed_low) > 0 or max(found.high, found.seed_high) < 0
+    told = f"**{mean}**" if clear else mean
+    interval = f"{told} ({found.low:+.{digits}f} to {found.high:+.{digits}f})"
+    if found.seeds == 1:
+        return interval
+    return (
+        f"{interval}; {found.seeds:.0f} seeds {found.seed_low:+.{digits}f} to {found.seed_high:+.{digits}f}"
+    )
 
 
 def _cell(column: pd.DataFrame, name: str) -> str:

@@ -48,7 +48,8 @@ class Arm:
 
     name: in tables, and of its folder. overrides: changes of the run, as on a command line. heads: those of
     the run's that the arm has; all of them where none is named. share: of the study's windows. pretrained:
-    the encoder comes from a pretraining on as many windows without labels.
+    the encoder comes from a pretraining on as many windows without labels. against: the arm that it is held
+    against, window by window; the study's first where none is named.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Arm:
     heads: tuple[str, ...] = ()
     share: float = 1.0
     pretrained: bool = False
+    against: str | None = None
 
     def __post_init__(self) -> None:
         if not 0.0 < self.share <= 1.0:
@@ -68,7 +70,7 @@ class StudyConfig:
 
     run: what all arms have in common, as in a `FinetuneConfig`. pretraining: the rest of a `PretrainConfig`,
     for arms with `pretrained`. windows: how many an arm learns from. scores: the held-out events. arms: the
-    first is the one that the others are held against, window by window.
+    others are held against the first, window by window, unless they name another.
     """
 
     output_dir: str
@@ -87,6 +89,8 @@ class StudyConfig:
             raise ValueError(f"the name of an arm must not look like an override, found {overrides}")
         if decided := sorted({*OWN} & {*self.run}):
             raise ValueError(f"run must leave {decided} to the study")
+        if strangers := sorted({arm.against for arm in self.arms if arm.against} - set(names)):
+            raise ValueError(f"arms are held against {strangers}, but there are {names}")
         heads = self.run.get("heads", {})
         if unknown := sorted({head for arm in self.arms for head in arm.heads} - set(heads)):
             raise ValueError(f"arms name the heads {unknown}, the run has {sorted(heads)}")
@@ -208,12 +212,25 @@ def write_results(study: StudyConfig, scores: Scores) -> str:
     text += ["### On all windows", "", *arm_table(table, arms, ON_ALL), ""]
     if set(arms) & set(table.predictor):
         arm_figure(table, arms).savefig(folder / "scores.png", dpi=150)
-        found = paired_differences(scores.gathered("errors"), arms[0])
+        found = differences(study, scores.gathered("errors"))
         write_atomically(folder / "differences.csv", found.to_csv(index=False))
-        title = f"### Mean error minus that of `{arms[0]}`, window by window"
-        text += [title, "", *difference_table(found, arms), ""]
+        for name in dict.fromkeys(found.against):
+            title = f"### Mean error minus that of `{name}`, window by window"
+            text += [title, "", *difference_table(found[found.against == name], arms), ""]
     write_atomically(folder / "table.md", "\n".join(text))
     return "\n".join(text)
+
+
+def differences(study: StudyConfig, errors: pd.DataFrame) -> pd.DataFrame:
+    """Each arm's errors minus those of the arm that it is held against, which `against` names."""
+    others: dict[str, list[str]] = {}
+    for arm in study.arms:
+        others.setdefault(arm.against or study.arms[0].name, []).append(arm.name)
+    parts = [
+        paired_differences(errors[errors.predictor.isin([name, *arms])], name).assign(against=name)
+        for name, arms in others.items()
+    ]
+    return pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
 
 
 BEGIN, END = "<!-- scores: written by examples/heads_study.py -->", "<!-- end of scores -->"

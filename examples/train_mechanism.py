@@ -2,6 +2,7 @@
 
     python examples/train_mechanism.py --out runs/mechanism
     python examples/train_mechanism.py --out runs/mechanism model.likelihood=false steps=800 batch_size=128
+    python examples/train_mechanism.py --out runs/few label_share=0.0625 model.radiation_weight=0.3
 
 What follows the options are settings of `TrainingConfig`. Beside the weights stands what was asked for
 (`training.yaml`). `score_mechanisms.py` and `northridge.py` tell what a network is worth.
@@ -20,15 +21,25 @@ from seisfm.heads.mechanism import MechanismConfig, MechanismHead
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
-    """labelled: whether the network is told the mechanisms."""
+    """label_share: of events whose mechanism the network is told; of the others it has the stations alone."""
 
     model: MechanismConfig = field(default_factory=MechanismConfig)
     observations: ObservationConfig = field(default_factory=ObservationConfig)
-    labelled: bool = True
+    label_share: float = 1.0
     steps: int = 2000
     batch_size: int = 32
     learning_rate: float = 1e-3
     seed: int = 0
+
+    def __post_init__(self):
+        if not 0.0 <= self.label_share <= 1.0:
+            raise ValueError(f"label_share must lie in 0 to 1, found {self.label_share}")
+
+
+def some_labels(frames, share, generator):
+    """The axes `(event, 3, 3)` of a share of the events, NaN for the others."""
+    told = torch.rand(len(frames), generator=generator) < share
+    return frames.where(told[:, None, None], torch.nan)
 
 
 def train(config):
@@ -39,10 +50,13 @@ def train(config):
         optimizer, config.learning_rate, config.steps, pct_start=0.1
     )
     generator = torch.Generator().manual_seed(config.seed)
+    # A generator of its own: runs of any share see the same events.
+    label_generator = torch.Generator().manual_seed(config.seed)
     recent = []
     for step in range(config.steps):
         observations, frames = draw_observations(config.batch_size, config.observations, generator)
-        loss, logs = head.loss(observations, frames if config.labelled else frames * torch.nan, generator)
+        frames = some_labels(frames, config.label_share, label_generator)
+        loss, logs = head.loss(observations, frames, generator)
         if not torch.isfinite(loss):
             raise RuntimeError(f"the loss is {loss.item()} at step {step}: take a smaller learning rate")
         optimizer.zero_grad()

@@ -42,6 +42,12 @@ def test_every_arm_of_the_shipped_study_is_a_run_of_its_own(example):
     for head in study.run["heads"]:
         own, eighth = (runs[f"only {head.replace('_', ' ')}{more}"] for more in ("", ", 1/8"))
         assert 8 * eighth.training.max_steps == pytest.approx(own.training.max_steps, abs=8)
+    few = runs["few labels"].windows
+    assert set(few.fewer_labels.share) == {"magnitude", "distance_km", "depth_km"}
+    for law in ("S − P law", "attenuation law", "both laws"):
+        assert (
+            runs[f"few labels, {law}"].windows == few and runs[f"few labels, {law}"].multitask.physics.weights
+        )
     bare = runs["component scope, no gain back"].contract.normalization
     assert (bare.scope, bare.gain_back) == ("component", False)
 
@@ -64,6 +70,7 @@ def test_a_pretraining_sees_as_many_windows_and_ends_in_the_base_of_its_arm(exam
         ({"arms": [{"name": "a=b"}]}, r"must not look like an override, found \['a=b'\]"),
         ({"arms": [{"name": "a", "heads": ["depths"]}]}, r"arms name the heads \['depths'\], the run has"),
         ({"arms": [{"name": "a", "share": 0.0}]}, "share must lie above 0 and be at most 1, found 0.0"),
+        ({"arms": [{"name": "a", "against": "b"}]}, r"are held against \['b'\], but there are \['a'\]"),
         ({"run": RUN | {"seed": 1}}, r"run must leave \['seed'\] to the study"),
     ],
 )  # fmt: skip
@@ -79,6 +86,19 @@ def test_an_arm_that_there_is_not_is_named(example, capsys):
     alone = example.arguments_of(["study/heads.yaml", "--arms", "multi", "windows=64"])
     assert (alone.arms, alone.study.windows) == (["multi"], 64)
     assert [arm.name for arm, _ in example.chosen(alone.study, alone.arms)] == ["multi"]
+
+
+def test_each_arm_is_held_against_the_one_that_it_names(example, tmp_path):
+    arms = [{"name": "multi"}, {"name": "few"}, {"name": "few, law", "against": "few"}]
+    study = small(example, tmp_path, arms=arms)
+    errors = pd.concat(
+        pd.DataFrame(
+            {"label": "magnitude", "window": range(4), "event": list("aabb"), "error": error}
+        ).assign(predictor=name, seed=0)
+        for name, error in (("multi", 0.3), ("few", 0.9), ("few, law", 0.5))
+    )
+    found = example.differences(study, errors).set_index(["against", "predictor"]).difference
+    assert found.round(6).to_dict() == {("multi", "few"): 0.6, ("few", "few, law"): -0.4}
 
 
 def test_a_folder_of_other_settings_is_refused(example, tmp_path):

@@ -45,7 +45,8 @@ class WindowSource:
     def cut(self, positions: np.ndarray, random: WindowRandom, windows: WindowConfig) -> WaveformBatch:
         """A window at a random place of each record of `positions` (int64), on the CPU."""
         if self._parts is not None:
-            return self._parts.cut(positions, random, replace(windows, harmonization=self.harmonizer.config))
+            own = replace(windows, harmonization=self.harmonizer.config)
+            return windows.fewer_labels.apply(self._parts.cut(positions, random, own))
         draws = random.uniform64("window", 2).cpu().numpy()
         return self._cut(
             positions, windows, lambda table, places: start_samples(table, places, windows, draws)
@@ -100,7 +101,7 @@ class WindowSource:
             records = [self.records[position] for position in positions.tolist()]
             table, places = RecordTable.from_records(records), np.arange(len(records))
         read = partial(waveform_of, records)
-        batch = cut_windows(table, places, read, starts(table, places), windows)
+        batch = windows.fewer_labels.apply(cut_windows(table, places, read, starts(table, places), windows))
         if self.harmonizer.config == HarmonizationConfig():
             return batch
         return self.harmonizer(batch, [instrument_of(records, place) for place in places.tolist()])

@@ -12,6 +12,7 @@ from ..batch import COMPONENTS, UNITS, WaveformBatch
 from ..instruments.harmonization import HarmonizationConfig
 from ..instruments.resampling import native_span, resample_with_gaps
 from ..record_table import RecordTable
+from .fewer_labels import FewerLabels
 from .window_labels import window_labels
 
 ReadWaveform = Callable[[int, int, int], np.ndarray]
@@ -31,6 +32,7 @@ class WindowConfig:
     arrival_fraction: share of windows placed around the record's first arrival, which falls anywhere between
         `margin_s` after the window's start and `margin_s` before its end with equal chance. The others fall
         anywhere in the record.
+    fewer_labels: labels that some events are made to lack, in training and in validation.
     """
 
     window_s: float = 30.0
@@ -41,6 +43,7 @@ class WindowConfig:
     harmonization: HarmonizationConfig = field(default_factory=HarmonizationConfig)
     also_s: tuple[float, ...] = ()
     length_block: int = 4096
+    fewer_labels: FewerLabels = field(default_factory=FewerLabels)
 
     def __post_init__(self) -> None:
         if not self.sampling_rate_hz > 0 or not self.window_s * self.sampling_rate_hz >= 1:

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from seisfm.data.records import Arrival, Record
-from seisfm.eval.arm_differences import no_errors, paired_differences, window_errors
+from seisfm.eval.arm_differences import DIFFERENCE_COLUMNS, no_errors, paired_differences, window_errors
 from seisfm.eval.arm_figures import MEASURES, ON_ALL, arm_figure, arm_table, difference_table
 from seisfm.eval.head_scores import ALL, REFERENCE, HeadScoresConfig, as_scored, pick_frame
 from seisfm.eval.source_predictors import ModelPredictor, SourceDummy, trained_harmonization
@@ -105,11 +105,12 @@ def test_pairs_take_out_how_hard_a_window_is():
     """Errors that differ wildly between windows, an arm that is better by 0.1 on each: no doubt is left."""
     hard = np.random.default_rng(0).exponential(size=40)
     both = [errors_of("multi", seed, hard) for seed in (0, 1)]
-    better = [errors_of("better", seed, hard - 0.1) for seed in (0, 1)]
+    better = [errors_of("better", seed, hard - 0.05 - 0.1 * seed) for seed in (0, 1)]
     alone = errors_of("other seed", 7, hard)
     found = paired_differences(pd.concat([*both, *better, alone]), "multi").set_index("predictor")
     assert found.difference["better"] == pytest.approx(-0.1)
     assert found.high["better"] == pytest.approx(-0.1) and found.seeds["better"] == 2
+    assert (found.seed_low["better"], found.seed_high["better"]) == pytest.approx((-0.15, -0.05))
     assert list(found.index) == ["better"], "without a common seed there is no pair"
     assert paired_differences(no_errors().assign(predictor=[], seed=[]), "multi").empty
 
@@ -152,12 +153,20 @@ def test_all_windows_are_another_measure_than_those_of_the_reference():
     assert {m.where for m in MEASURES} == {ALL, REFERENCE} and {m.where for m in ON_ALL} == {ALL}
 
 
-def test_differences_clear_of_zero_are_bold():
-    rows = [("a", "magnitude", -0.2, -0.3, -0.1), ("a", "depth_km", 0.1, -0.1, 0.3)]
-    table = pd.DataFrame(rows, columns=["predictor", "label", "difference", "low", "high"])
-    lines = difference_table(table, ["multi", "a"])
+def test_differences_clear_of_zero_are_bold_where_all_seeds_agree():
+    rows = [
+        ("a", "magnitude", -0.2, -0.3, -0.1, -0.2, -0.2, 1, 9),
+        ("a", "depth_km", 0.1, -0.1, 0.3, 0.1, 0.1, 1, 9),
+        ("b", "magnitude", -0.2, -0.3, -0.1, -0.5, 0.1, 2, 18),
+        ("b", "depth_km", 0.2, 0.1, 0.3, 0.15, 0.25, 2, 18),
+    ]
+    lines = difference_table(pd.DataFrame(rows, columns=list(DIFFERENCE_COLUMNS)), ["multi", "a", "b"])
     assert lines[0] == "| arm | magnitude | depth (km) |"
     assert lines[2] == "| a | **-0.200** (-0.300 to -0.100) | +0.10 (-0.10 to +0.30) |"
+    assert lines[3] == (
+        "| b | -0.200 (-0.300 to -0.100); 2 seeds -0.500 to +0.100 "
+        "| **+0.20** (+0.10 to +0.30); 2 seeds +0.15 to +0.25 |"
+    )
 
 
 def test_picks_are_lines_like_all_others():
