@@ -125,7 +125,7 @@ def measured(record: Record, p_s: float, s_s: float, config: AmplitudesConfig) -
             round((time_s - spans_s["noise"][0] + SETTLING_S) * cut.sampling_rate_hz) for time_s in span_s
         )
         found[name] = float(size[first:last].max())
-    return Amplitudes(**found) if min(found.values()) > 0.0 else "dead"
+    return Amplitudes(**found) if min(found.values()) > 0.0 else "still before P: dead or digitized coarsely"
 
 
 def _cut(record: Record, start_s: float, end_s: float, config: AmplitudesConfig) -> Record | str:

@@ -27,9 +27,12 @@ _TABLE = (
     "rake_deg",
     "mechanism_error_deg",
     "num_polarities",
+    "num_ratios",
     "polarity_misfit",
+    "ratio_misfit_log10",
     "polarity_gap_deg",
     "mechanism_quality",
+    "num_solutions",
 )
 
 
@@ -50,7 +53,8 @@ def add_mechanisms(report: Report, catalog: Catalog, most: int) -> None:
         return
     report.table(
         found[list(_TABLE)].round(2),
-        "One plane of each (both are in CSV and QuakeML), its uncertainty, and its first motions",
+        "One plane of each, its uncertainty, and what was read; CSV and QuakeML have both planes, and the other "
+        "solutions of an event that has several",
     )
     shown = found.sort_values("num_polarities", ascending=False, kind="stable")[:most].sort_index()
     if len(shown) < len(found):

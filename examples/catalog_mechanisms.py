@@ -5,7 +5,8 @@
         velocity_model=arc311/velocity_model.csv output_dir=arc311/out
     python examples/catalog_mechanisms.py --out runs/catalog_mechanisms --archive arc311 […]
 
-Picks and locations are those of the catalog; every variant takes the same. Variants are settings of
+Picks are those of the catalog, or with `--picks catalog.xml` the true ones with their first motions; every
+variant takes the same. Variants are settings of
 `MechanismsConfig` behind a name, as in `--variant "network, S/P: method=network model=seisfm-mechanism
 amplitudes.window_s=0.5"`.
 """
@@ -49,12 +50,11 @@ def true_mechanisms(path):
     return pd.DataFrame(rows, columns=["time_s", *PLANE])
 
 
-def located(folder, settings):
-    """The catalog of an archive without mechanisms, from the picks of its run."""
+def located(folder, picks, settings):
+    """The catalog of an archive without mechanisms, from a file of picks in its folder."""
     stations = read_stations(folder / "stations.xml")
     model = VelocityModel.from_file(folder / "velocity_model.csv")
-    picks = read_picks(folder / "out" / "picks.parquet")
-    return associate(picks, stations, settings.association, model), stations, model
+    return associate(read_picks(folder / picks), stations, settings.association, model), stations, model
 
 
 def kagan(events, truth):
@@ -71,12 +71,12 @@ def kagan(events, truth):
     return pd.DataFrame(rows, columns=["event_id", "kagan_deg", "stated_deg"])
 
 
-def compare(folders, variants):
+def compare(folders, picks, variants):
     """One row an event and variant, of all archives."""
     settings = load_config(CatalogConfig, "catalog/mechanisms.yaml")
     parts = []
     for folder in folders:
-        catalog, stations, model = located(folder, settings)
+        catalog, stations, model = located(folder, picks, settings)
         truth = true_mechanisms(folder / "catalog.xml")
         print(f"{folder}: {len(catalog)} located events, {len(truth)} true mechanisms", flush=True)
         for name, values in variants.items():
@@ -111,10 +111,11 @@ def main():
     parser.add_argument(
         "--archive", type=Path, nargs="+", required=True, help="folders with a catalog in out/"
     )
+    parser.add_argument("--picks", default="out/picks.parquet", help="in each of the folders")
     parser.add_argument("--variant", nargs="+", default=VARIANTS, help='"name: key=value key=value"')
     options = parser.parse_args()
     variants = {name: values.split() for name, _, values in (one.partition(": ") for one in options.variant)}
-    scores = compare(options.archive, variants)
+    scores = compare(options.archive, options.picks, variants)
     options.out.mkdir(parents=True, exist_ok=True)
     scores.to_csv(options.out / "scores.csv", index=False)
     print(table(scores))

@@ -92,7 +92,7 @@ def cut_off(record):
         (cut_off, {}, "clipped"),
         (lambda r: replaced(r, waveform=r.waveform[:2], component_names=("N", "E")), {}, "three components"),
         (lambda r: replaced(r, waveform=r.waveform[:, :2200]), {}, "with a gap"),
-        (lambda r: replaced(r, waveform=0.0 * r.waveform), {}, "dead"),
+        (lambda r: replaced(r, waveform=0.0 * r.waveform), {}, "still before P"),
         (lambda r: r, {"p_s": 4.0, "s_s": 6.0}, "with a gap"),
         (lambda r: r, {"s_s": P_S + 0.05}, "S within 0.1 s of P"),
         (lambda r: r, {"band_hz": (1.0, 50.0)}, "too slowly for 50 Hz"),
