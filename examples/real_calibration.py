@@ -19,7 +19,7 @@ from convert_real_sets import california, chile, ground_motion
 from score_references import REAL, GivenModel, cut_of, with_path, with_predicted_p
 from seisfm.data.earth.velocity import VelocityModel
 from seisfm.eval.bootstrap import bootstrap_interval, sums_by_event
-from seisfm.eval.calibration.collect import judge_answers
+from seisfm.eval.calibration.collect import JudgedAnswers, judge_answers
 from seisfm.eval.calibration.config import CalibrationConfig
 from seisfm.eval.calibration.fit_heads import Settings, fit_heads, fit_times
 from seisfm.eval.calibration.judged import Judged, JudgedClasses, JudgedNumbers, chosen
@@ -29,55 +29,72 @@ from seisfm.eval.report import write_atomically
 from seisfm.eval.scored_windows import ScoredWindows
 from seisfm.eval.source_windows import SourceWindowsConfig, source_windows
 from seisfm.eval.transfer import TransferConfig, load_transfer_data
-from seisfm.heads.task_model import SeismicTaskModel, pick_calibration
+from seisfm.heads.calibration import PickCalibration
+from seisfm.heads.task_model import SeismicTaskModel
 
 TRAINED, PUBLISHED, HALF, DEVELOPMENT = "as trained", "published", "half of these events", "development half"
+NCEDC, DENOISER = "ncedc_phasenet, test half", "ncedc_denoiser"
+MOTION, CHILE = "events_groundmotion, california_mw", "chile_seisbench"
 PICKS = ("picking_p", "picking_s", PICK_TIME)
 SOURCE = ("magnitude", "distance", "back_azimuth", "depth")
 
 # Another seed than that of the transfer protocol's split, of which a half would be one side.
 CONFIG = CalibrationConfig(model="", output_dir="", data=(), min_items=20, seed=1)
 
+DRAWN = {
+    (NCEDC, "picking_p"): "P picks, ncedc_phasenet",
+    (NCEDC, "picking_s"): "S picks, ncedc_phasenet",
+    (DENOISER, "picking_p"): "P picks, ncedc_denoiser",
+    (NCEDC, PICK_TIME): "times, ncedc_phasenet",
+    (MOTION, "magnitude"): "magnitude, 10 events",
+    (CHILE, "back_azimuth"): "back azimuth, Chile",
+}
+"""What the figure shows of which set."""
+
 Answers = dict[str, Judged]
 
 
-def answers(model: SeismicTaskModel, windows: ScoredWindows, settings: Settings) -> Answers:
-    """All that can be judged, answered with some calibration."""
+def answered(model: SeismicTaskModel, windows: ScoredWindows, settings: Settings) -> JudgedAnswers:
+    """All that can be judged, with some calibration."""
     model.config.calibrate(settings)
-    told = judge_answers(model, windows, CONFIG.tolerance_s)
-    std_s = pick_calibration(model).time_std_s(told.pick_probability, told.time_std_s)
+    return judge_answers(model, windows, CONFIG.tolerance_s)
+
+
+def with_times(told: JudgedAnswers, settings: Settings) -> Answers:
+    """The answers by head, and the times of picks with the deviations that a calibration gives them."""
+    std_s = PickCalibration(**settings.get("picking", {})).time_std_s(told.pick_probability, told.time_std_s)
     return {**told.heads, PICK_TIME: JudgedNumbers(event=told.pick_event, error=told.residual_s, std=std_s)}
 
 
 def fitted(
-    model: SeismicTaskModel, windows: ScoredWindows, mine: Callable[[np.ndarray], np.ndarray]
-) -> tuple[Settings, list[str]]:
-    """The calibration that the events of `mine` ask for, and what stays as it is."""
-    model.config.calibrate({})
-    raw = judge_answers(model, windows, CONFIG.tolerance_s)
+    model: SeismicTaskModel,
+    windows: ScoredWindows,
+    raw: JudgedAnswers,
+    mine: Callable[[np.ndarray], np.ndarray],
+) -> tuple[Settings, Answers, list[str]]:
+    """The calibration that the events of `mine` ask for, all answers under it, and what stays as it is."""
     parts = {name: chosen(part, mine(part.event)) for name, part in raw.heads.items()}
     settings, skipped = fit_heads(model.heads, parts, CONFIG.min_items)
-    model.config.calibrate(settings)
+    told = answered(model, windows, settings)
     if "picking" in settings:
-        told = judge_answers(model, windows, CONFIG.tolerance_s)
         settings["picking"] |= fit_times(told, mine(told.pick_event), CONFIG, skipped)
-    return settings, [f"{one.item}: {one.reason}" for one in skipped]
+    notes = [f"{one.item}: {one.reason}" for one in skipped if "found 0" not in one.reason]
+    return settings, with_times(told, settings), [f"{settings}", *notes]
 
 
 def all_of(event: np.ndarray) -> np.ndarray:
     return np.ones(len(event), dtype=bool)
 
 
-def crossed(model: SeismicTaskModel, windows: ScoredWindows) -> tuple[Answers, list[str]]:
+def crossed(model: SeismicTaskModel, windows: ScoredWindows, raw: JudgedAnswers) -> tuple[Answers, list[str]]:
     """Each half of the events, answered with the calibration that the other half asks for."""
     first = for_fit(CONFIG)
     sides: list[Answers] = []
     told = []
     for mine in (first, lambda event: ~first(event)):
-        settings, skipped = fitted(model, windows, mine)
-        both = answers(model, windows, settings)
+        _, both, notes = fitted(model, windows, raw, mine)
         sides.append({name: chosen(part, ~mine(part.event)) for name, part in both.items()})
-        told += [f"{settings}", *skipped]
+        told += notes
     return {name: joined(sides[0][name], part) for name, part in sides[1].items()}, told
 
 
@@ -89,7 +106,7 @@ def joined(one: Judged, other: Judged) -> Judged:
 def pick_sets() -> dict[str, ScoredWindows]:
     """Windows of the transfer protocol."""
     data = load_transfer_data(TransferConfig())
-    names = {"test": "ncedc_phasenet, test half", "P only": "ncedc_denoiser", "dev": DEVELOPMENT}
+    names = {"test": NCEDC, "P only": DENOISER, "dev": DEVELOPMENT}
     return {name: data.events[key] for key, name in names.items() if key in data.events}
 
 
@@ -98,10 +115,10 @@ def source_sets(given: GivenModel, window_s: float) -> dict[str, ScoredWindows]:
     velocity = VelocityModel.default()
     motion = [*ground_motion(REAL / "events_groundmotion")[0], *california(REAL / "california_mw")[0]]
     sets = {
-        "events_groundmotion, california_mw": source_windows(
+        MOTION: source_windows(
             [with_predicted_p(record, velocity) for record in motion], cut_of(window_s, 8.0)
         ),
-        "chile_seisbench": source_windows(
+        CHILE: source_windows(
             [with_path(record) for record in chile(REAL / "chile_seisbench")[0]],
             SourceWindowsConfig(window_s=60.0, sampling_rate_hz=20.0, p_position_s=(0.0, 0.0)),
         ),
@@ -123,23 +140,28 @@ def judged_sets(
 ) -> Iterator[tuple[str, dict[str, Answers], list[str]]]:
     """Of each set its answers by calibration, and what was said of the fits."""
     model, published = given.model, dict(given.model.config.calibration or {})
+    learned = picks[DEVELOPMENT]
+    of_learned, _, learned_notes = fitted(model, learned, answered(model, learned, {}), all_of)
+    yield DEVELOPMENT, {}, learned_notes
     for name, windows in {**picks, **sources}.items():
         if name == DEVELOPMENT:
             continue
         wanted = PICKS if name in picks else SOURCE
-        told = {TRAINED: answers(model, windows, {}), PUBLISHED: answers(model, windows, published)}
-        told[HALF], notes = crossed(model, windows)
+        raw = answered(model, windows, {})
+        told = {
+            TRAINED: with_times(raw, {}),
+            PUBLISHED: with_times(answered(model, windows, published), published),
+        }
+        told[HALF], notes = crossed(model, windows, raw)
         if name in picks:
-            settings, skipped = fitted(model, picks[DEVELOPMENT], all_of)
-            told[DEVELOPMENT] = answers(model, windows, settings)
-            notes += [f"{DEVELOPMENT}: {settings}", *skipped]
+            told[DEVELOPMENT] = with_times(answered(model, windows, of_learned), of_learned)
         model.config.calibrate(published)
         yield name, {k: {h: v[h] for h in wanted if h in v and len(v[h])} for k, v in told.items()}, notes
 
 
 def rows_of(set_name: str, told: Mapping[str, Answers]) -> Iterator[dict[str, object]]:
     """One row a kind of answers and calibration; gains of log likelihood beside the model as trained."""
-    for head, raw in told[TRAINED].items():
+    for head, raw in told.get(TRAINED, {}).items():
         for how, sides in told.items():
             judged = sides[head]
             found = measures(judged)
@@ -190,7 +212,7 @@ def main() -> None:
             tables.append(pd.DataFrame(rows_of(name, told)).assign(model=path))
             notes += [f"{path}, {name}: {line}" for line in said]
             for how, sides in told.items():
-                own = {f"{head}, {name.split(',')[0]}": part for head, part in sides.items()}
+                own = {DRAWN[name, head]: part for head, part in sides.items() if (name, head) in DRAWN}
                 drawn.setdefault(how, {}).update(own)
         table = pd.concat(tables, ignore_index=True)
         write_atomically(options.out / "calibration.csv", table.to_csv(index=False))
