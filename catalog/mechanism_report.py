@@ -53,8 +53,8 @@ def add_mechanisms(report: Report, catalog: Catalog, most: int) -> None:
         return
     report.table(
         found[list(_TABLE)].round(2),
-        "One plane of each, its uncertainty, and what was read; CSV and QuakeML have both planes, and the other "
-        "solutions of an event that has several",
+        "One plane of each, its uncertainty, and what was read; CSV and QuakeML have both planes, and the "
+        "other solutions of an event that has several",
     )
     shown = found.sort_values("num_polarities", ascending=False, kind="stable")[:most].sort_index()
     if len(shown) < len(found):
