@@ -33,8 +33,6 @@ from .judged import Judged, JudgedAngles, JudgedClasses, JudgedNumbers
 
 Settings = dict[str, dict[str, Any]]
 
-HONEST = "as it is, honest within chance"
-
 
 def fit_heads(
     heads: Iterable[str], judged: Mapping[str, Judged], least: int
@@ -113,14 +111,18 @@ def _fit_classes(part: JudgedClasses) -> dict[str, float] | str:
     temperature = fit_temperature(part)
     scaled = np.maximum(part.probability, 1e-12) ** (1.0 / temperature)
     cooled = replace(part, probability=scaled / scaled.sum(axis=1, keepdims=True))
-    return {"temperature": temperature} if gains(part, cooled, 1) else f"{HONEST} ({len(part)} answers)"
+    return {"temperature": temperature} if gains(part, cooled, 1) else _useless("temperature makes", part)
 
 
 def _fit_phase(phase: str, part: JudgedClasses) -> dict[str, float] | str:
     temperature, factor = fit_odds(part)
     if not gains(part, with_odds(part, temperature, factor), 2):
-        return f"{HONEST} ({len(part)} answers)"
+        return _useless("other odds make", part)
     return {f"{phase}_temperature": temperature, f"{phase}_odds": factor}
+
+
+def _useless(what: str, part: JudgedClasses) -> str:
+    return f"as it is: no {what} the truths likelier by more than chance ({len(part)} answers)"
 
 
 def _refusal(before: JudgedNumbers | JudgedAngles, after: JudgedNumbers | JudgedAngles) -> str | None:
@@ -130,7 +132,7 @@ def _refusal(before: JudgedNumbers | JudgedAngles, after: JudgedNumbers | Judged
     largest for wider ones. No factor serves both, and the one that evens the coverage is refused.
     """
     if not is_uneven(before):
-        return f"{HONEST} ({len(before)} answers)"
+        return f"as it is, honest within chance ({len(before)} answers)"
     if not evens(before, after):
         return f"as it is: no factor makes its intervals more even ({len(before)} answers)"
     if after.nll() > before.nll():

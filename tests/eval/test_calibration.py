@@ -168,7 +168,10 @@ def test_an_honest_phase_stays_beside_one_that_changes_or_has_no_labels() -> Non
     assert settings["picking"]["p_temperature"] is None and settings["picking"]["p_odds"] == 1.0
     assert settings["picking"]["s_odds"] == pytest.approx(np.e, rel=0.15)
     assert [(one.item, one.reason) for one in skipped] == [
-        ("calibration of picking_p", "as it is, honest within chance (6000 answers)")
+        (
+            "calibration of picking_p",
+            "as it is: no other odds make the truths likelier by more than chance (6000 answers)",
+        )
     ]
     none = chosen(honest, np.zeros(6000, dtype=bool))
     settings, skipped = fit_heads(["picking"], {"picking_p": shy, "picking_s": none}, least=50)
