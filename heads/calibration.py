@@ -107,8 +107,9 @@ class PickCalibration(Calibration):
     temperature: T of both phases. p_temperature, s_temperature: T of one; None: `temperature`.
     p_odds, s_odds: the factors. A picker learns how well an arrival fits *this* sample; asked is whether
         there is one within the tolerance.
-    time_floor_s, time_spread_s: a pick of probability p is off by √(floor² + (spread (1 − p))²), one standard
-        deviation. None: a pick's uncertainty is the width of its peak, which nobody compared with residuals.
+    time_floor_s, time_spread_s, time_power: a pick of probability p is off by
+        √(floor² + (spread (1 − p)^power)²), one standard deviation. None: a pick's uncertainty is the width of
+        its peak, which nobody compared with residuals. The power undoes what a temperature does to 1 − p.
     p_threshold, s_threshold: the least calibrated probability that makes a pick, where a user asks for none;
         such as those that give so many false picks in an hour of noise.
     """
@@ -122,6 +123,7 @@ class PickCalibration(Calibration):
     s_threshold: float | None = None
     p_temperature: float | None = None
     s_temperature: float | None = None
+    time_power: float = 1.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -188,7 +190,7 @@ class PickCalibration(Calibration):
         """
         if self.time_floor_s is None or self.time_spread_s is None:
             return width_s
-        return np.hypot(self.time_floor_s, self.time_spread_s * (1.0 - probability))
+        return np.hypot(self.time_floor_s, self.time_spread_s * (1.0 - probability) ** self.time_power)
 
 
 def _odds(phase: str, probability: float) -> float:

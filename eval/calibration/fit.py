@@ -109,23 +109,25 @@ def with_odds(judged: JudgedClasses, temperature: float, factor: float) -> Judge
 
 def fit_time_spread(
     residual_s: np.ndarray, probability: np.ndarray, tolerance_s: float
-) -> tuple[float, float]:
-    """`time_floor_s` and `time_spread_s` of a `PickCalibration` from picks − labels.
+) -> tuple[float, float, float]:
+    """`time_floor_s`, `time_spread_s` and `time_power` of a `PickCalibration` from picks − labels.
 
-    probability: of each pick, calibrated. By the likelihood of Gaussians of √(floor² + (spread (1 − p))²)
-    beside a small share of picks that fall anywhere within `tolerance_s`, as wrong labels and other phases
-    do: without it, those few would set the deviation of all.
+    probability: of each pick, calibrated. By the likelihood of Gaussians of
+    √(floor² + (spread (1 − p)^power)²) beside a small share of picks that fall anywhere within `tolerance_s`,
+    as wrong labels and other phases do: without it, those few would set the deviation of all.
     """
     away = 1.0 - probability
 
     def nll(x: np.ndarray) -> float:
-        std_s = np.hypot(np.exp(x[0]), np.exp(x[1]) * away)
-        return _nll_beside_strays(residual_s, std_s, expit(x[2]), tolerance_s)
+        floor_s, spread_s, power = np.exp(np.clip(x[:3], -12.0, 3.0))
+        return _nll_beside_strays(
+            residual_s, np.hypot(floor_s, spread_s * away**power), expit(x[3]), tolerance_s
+        )
 
-    start = np.log([max(np.median(np.abs(residual_s)), 1e-3), 0.2, 0.02])
+    start = np.array([*np.log([max(np.median(np.abs(residual_s)), 1e-3), 0.2, 1.0]), np.log(0.02)])
     found = minimize(nll, start, method="Nelder-Mead", options={"maxiter": 4000, "xatol": 1e-4})
-    floor_s, spread_s = np.exp(found.x[:2])
-    return float(floor_s), float(spread_s)
+    floor_s, spread_s, power = np.exp(np.clip(found.x[:3], -12.0, 3.0))
+    return float(floor_s), float(spread_s), float(power)
 
 
 def nll_beside_strays(residual_s: np.ndarray, std_s: np.ndarray, tolerance_s: float) -> float:

@@ -62,15 +62,15 @@ def fit_heads(
 def fit_times(
     answers: JudgedAnswers, mine: np.ndarray, config: CalibrationConfig, skipped: list[Skipped]
 ) -> dict[str, float]:
-    """`time_floor_s` and `time_spread_s` by the picks of `mine` (bool); none, and why, where unfit."""
+    """What a `PickCalibration` says of times, by the picks of `mine` (bool); none, and why, where unfit."""
     item = "uncertainty of pick times"
     if mine.sum() < config.min_items:
         reason = f"needs {config.min_items} true picks to fit to, found {int(mine.sum())}"
         skipped.append(Skipped(item, reason))
         return {}
     residual_s, probability = answers.residual_s[mine], answers.pick_probability[mine]
-    floor_s, spread_s = fit_time_spread(residual_s, probability, config.tolerance_s)
-    fitted_s = np.hypot(floor_s, spread_s * (1.0 - probability))
+    floor_s, spread_s, power = fit_time_spread(residual_s, probability, config.tolerance_s)
+    fitted_s = np.hypot(floor_s, spread_s * (1.0 - probability) ** power)
     before, after = (
         nll_beside_strays(residual_s, std_s, config.tolerance_s)
         for std_s in (answers.time_std_s[mine], fitted_s)
@@ -79,7 +79,7 @@ def fit_times(
         reason = f"the width of peaks says more (−log likelihood {before:.2f} beside {after:.2f})"
         skipped.append(Skipped(item, reason))
         return {}
-    return {"time_floor_s": floor_s, "time_spread_s": spread_s}
+    return {"time_floor_s": floor_s, "time_spread_s": spread_s, "time_power": power}
 
 
 def _unfit(part: Judged, least: int) -> str | None:

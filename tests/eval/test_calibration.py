@@ -232,15 +232,17 @@ def test_what_cannot_be_judged_or_has_one_truth_alone_stays() -> None:
     ]
 
 
-def test_the_worth_of_pick_times_is_found_again_beside_strays() -> None:
+@pytest.mark.parametrize("power", [0.6, 1.0])
+def test_the_worth_of_pick_times_is_found_again_beside_strays(power) -> None:
     rng = np.random.default_rng(0)
     probability = rng.uniform(0.1, 1.0, 6000)
-    residual_s = np.hypot(0.02, 0.2 * (1 - probability)) * rng.normal(size=6000)
+    residual_s = np.hypot(0.02, 0.2 * (1 - probability) ** power) * rng.normal(size=6000)
     residual_s[:120] = rng.uniform(-0.5, 0.5, 120)
-    floor_s, spread_s = fit_time_spread(residual_s, probability, 0.5)
+    floor_s, spread_s, found_power = fit_time_spread(residual_s, probability, 0.5)
     assert floor_s == pytest.approx(0.02, rel=0.1)
     assert spread_s == pytest.approx(0.2, rel=0.1)
-    honest_s = np.hypot(0.02, 0.2 * (1 - probability))
+    assert found_power == pytest.approx(power, rel=0.1)
+    honest_s = np.hypot(0.02, 0.2 * (1 - probability) ** power)
     assert nll_beside_strays(residual_s, honest_s, 0.5) < nll_beside_strays(
         residual_s, np.full(6000, 0.1), 0.5
     )

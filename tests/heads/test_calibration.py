@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
 from seisfm.finetune.start import model_on_base
@@ -160,6 +161,8 @@ def test_the_worth_of_a_time() -> None:
     assert PickCalibration().time_std_s(probability, width_s) is width_s
     std_s = PickCalibration(time_floor_s=0.03, time_spread_s=0.08).time_std_s(probability, width_s)
     assert std_s.tolist() == pytest.approx([0.03, 0.05])
+    rooted = PickCalibration(time_floor_s=0.03, time_spread_s=0.08, time_power=2.0)
+    assert rooted.time_std_s(probability, width_s).tolist() == pytest.approx([0.03, np.hypot(0.03, 0.02)])
 
 
 def test_saved_and_loaded_with_the_same_bits(tmp_path, new_model, batch_of) -> None:
