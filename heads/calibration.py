@@ -108,8 +108,8 @@ class PickCalibration(Calibration):
     p_odds, s_odds: the factors. A picker learns how well an arrival fits *this* sample; asked is whether
         there is one within the tolerance.
     time_floor_s, time_spread_s, time_power: a pick of probability p is off by
-        √(floor² + (spread (1 − p)^power)²), one standard deviation. None: a pick's uncertainty is the width of
-        its peak, which nobody compared with residuals. The power undoes what a temperature does to 1 − p.
+        √(floor² + (spread (1 − p)^power)²), one standard deviation. None: a pick's uncertainty is the width
+        of its peak, which nobody compared with residuals. The power undoes what a temperature does to 1 − p.
     p_threshold, s_threshold: the least calibrated probability that makes a pick, where a user asks for none;
         such as those that give so many false picks in an hour of noise.
     """
