@@ -48,7 +48,7 @@ class AmplitudesConfig:
     bad_log10: mean misfit of log10 S/P that is acceptable (grid search).
     """
 
-    band_hz: tuple[float, float] = (1.0, 10.0)
+    band_hz: tuple[float, float] = (2.0, 15.0)
     window_s: float = 2.0
     min_snr: float = 3.0
     qs: float | None = None
