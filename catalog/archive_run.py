@@ -1,10 +1,10 @@
-"""Picking a whole archive by station and day, so that it can be stopped and taken up again."""
+"""Picking a whole archive day by day, so that it can be stopped and taken up again."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
 from pathlib import Path
@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from ..data.continuous.archive import DAY_S, Archive, StationDay
 from ..data.records import Skipped
+from .archive_together import network_fingerprint, pick_date
 from .files import replacing
 from .pick_formats import read_picks, write_picks
 from .pick_table import PickTable
@@ -41,6 +42,7 @@ def pick_archive(
     folder: str | Path,
     *,
     stations: Iterable[str] | None = None,
+    places: pd.DataFrame | None = None,
     show_progress: bool = True,
 ) -> ArchiveRunResult:
     """Pick each station-day of an archive into a Parquet file; those that exist are not done again.
@@ -48,6 +50,8 @@ def pick_archive(
     folder: gets `picks/NET.STA.LOC/YYYY-MM-DD.parquet`, `picks/picking.json` (which model, which
         settings), and `picks/skipped.csv`. Every file appears in whole or not at all.
     stations: only these ids (NET.STA.LOC); None takes all.
+    places: where they stand, as `read_stations` tells it, for a model whose heads listen to other stations:
+        it picks all stations of a day together (see `archive_together`). Other models do not need it.
 
     A day is read with a window's length of its neighbours on either side, and keeps the picks from midnight
     to midnight, so that none is lost or doubled there. A station-day that fails costs itself alone: it is in
@@ -61,21 +65,24 @@ def pick_archive(
     if absent := sorted(wanted - set(archive.station_ids)):
         raise ValueError(f"no stations {absent} in {archive.path}: it has {archive.station_ids}")
     days = [day for day in archive.station_days() if day.station_id in wanted]
-    check_key(root / "picks" / KEY_FILE, picker)
+    together = places is not None and bool(picker.windows.listening)
+    check_key(root / "picks" / KEY_FILE, picker, network_fingerprint(wanted, places) if together else None)
     log = _SkippedLog(root / "picks" / SKIPPED_FILE)
     errors: list[Skipped] = []
     tables: list[PickTable] = []
     num_kept = 0
     with _progress(show_progress) as progress:
         task = progress.add_task("picking", total=len(days))
-        for day in days:
-            path = root / "picks" / day.station_id / f"{day.day}.parquet"
-            if path.exists():
-                num_kept += 1
-                tables.append(read_picks(path))
+        for some in _units(days, together):
+            paths = {day: root / "picks" / day.station_id / f"{day.day}.parquet" for day in some}
+            if all(path.exists() for path in paths.values()):
+                num_kept += len(some)
+                tables += map(read_picks, paths.values())
+            elif together:
+                tables += _try_together(archive, picker, paths, (sorted(wanted), places), log, errors)
             else:
-                tables += _try_day(archive, picker, day, path, log, errors)
-            progress.advance(task)
+                tables += _try_day(archive, picker, some[0], paths[some[0]], log, errors)
+            progress.advance(task, len(some))
     return ArchiveRunResult(
         picks=PickTable.concat(tables),
         skipped=list(dict.fromkeys([*log.all(), *archive.skipped])),
@@ -85,12 +92,18 @@ def pick_archive(
     )
 
 
-def check_key(path: Path, picker: Picker) -> None:
-    """Note which picker a new folder of picks belongs to, and compare where it is noted."""
+def check_key(path: Path, picker: Picker, network: str | None = None) -> None:
+    """Note which picker a new folder of picks belongs to, and compare where it is noted.
+
+    network: a fingerprint of the stations that were picked together; None where each was picked by itself.
+    """
     settings = dataclasses.asdict(picker.config)
     # What only changes the speed may change between two runs.
     del settings["batch_size"]
-    key = {"model_revision": picker.revision, "config": settings}
+    if network is None:
+        # What concerns nobody here: folders from before there were such settings are still good.
+        del settings["nearest_stations"], settings["within_km"]
+    key = {"model_revision": picker.revision, "config": settings, "network": network}
     if not path.exists():
         with replacing(path) as temporary:
             temporary.write_text(json.dumps(key | {"model": picker.name}, indent=2))
@@ -103,6 +116,47 @@ def check_key(path: Path, picker: Picker) -> None:
             f"{path.parent} holds picks of another model or other settings: {listed}. Give another output "
             "folder, or remove this one to pick again"
         )
+
+
+def _units(days: list[StationDay], together: bool) -> list[list[StationDay]]:
+    """What is picked at once: each station-day, or all of one date."""
+    if not together:
+        return [[day] for day in days]
+    dates = sorted({day.day for day in days})
+    return [[day for day in days if day.day == date] for date in dates]
+
+
+def _try_together(
+    archive: Archive,
+    picker: Picker,
+    paths: Mapping[StationDay, Path],
+    network: tuple[Sequence[str], pd.DataFrame],
+    log: _SkippedLog,
+    errors: list[Skipped],
+) -> list[PickTable]:
+    """The picks of all stations of a date, or of those that could be read and written, and errors."""
+    date = next(iter(paths)).day
+    try:
+        picks, skipped, unread = pick_date(archive, picker, date, *network)
+        log.replace(f"network {date}", skipped)
+    except Exception as error:  # one bad day must not cost the others
+        errors += [Skipped(f"{day.station_id} {date}", f"{type(error).__name__}: {error}") for day in paths]
+        return []
+    errors += unread
+    failed = {error.item for error in unread}
+    tables = []
+    for day, path in paths.items():
+        name = f"{day.station_id} {date}"
+        if name in failed:
+            continue
+        own = picks.select(picks.frame["station_id"] == day.station_id)
+        try:
+            write_picks(own, path)
+        except Exception as error:  # nor one bad station the other stations
+            errors.append(Skipped(name, f"{type(error).__name__}: {error}"))
+        else:
+            tables.append(own)
+    return tables
 
 
 def _try_day(

@@ -19,6 +19,7 @@ from .locate import LocationConfig
 from .origins import Requirements, build_catalog, locate_all
 from .pick_table import PickTable
 from .projection import LocalProjection
+from .station_places import station_rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,10 +118,7 @@ def with_stations(frame: pd.DataFrame, stations: pd.DataFrame) -> tuple[pd.DataF
     Adds latitude_deg, longitude_deg, elevation_m, site (network and station code) and order (the index).
     """
     by_code = stations["network"] + "." + stations["station"]
-    exact = dict(zip(stations["id"], stations.index, strict=True))
-    # A table without location codes still names its stations; the first entry stands for all locations.
-    loose = dict(zip(by_code[::-1], stations.index[::-1], strict=True))
-    codes = frame["station_id"].map(lambda name: exact.get(name, loose.get(".".join(name.split(".")[:2]))))
+    codes = station_rows(frame["station_id"], stations)
     unknown = frame["station_id"][codes.isna()].value_counts()
     skipped = [
         Skipped(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 import numpy as np
@@ -18,13 +18,16 @@ from ..data.continuous.streams import stream_to_records
 from ..data.records import Record, Skipped
 from ..eval.peaks import PeakPicks, pick_peaks
 from ..heads.task_model import load_model, pick_calibration
+from .companions import Companions
 from .curves import CURVES, curves_as_traces, find_detections, no_detections
 from .first_motions import first_motion
+from .network_looks import NetworkLooks
 from .pick_measures import amplitude_and_snr
 from .pick_table import PickTable
 from .picker_config import UNKNOWN_THRESHOLD, PickerConfig, PickResult
 from .refinement import Refinement
-from .window_model import Shifted, WindowModel
+from .station_places import Stations, places_of, station_table
+from .window_model import Look, Shifted, WindowModel
 
 __all__ = ["UNKNOWN_THRESHOLD", "PickResult", "Picker", "PickerConfig", "fingerprint"]
 
@@ -73,23 +76,31 @@ class Picker:
         model = load_model(name_or_path, revision=revision).to(device)  # type: ignore[arg-type]
         return cls(model, settings, name=str(name_or_path), revision=revision)
 
-    def annotate(self, stream: obspy.Stream) -> obspy.Stream:
+    def annotate(self, stream: obspy.Stream, stations: Stations | None = None) -> obspy.Stream:
         """Probability against time: traces seisfm_P, seisfm_S and seisfm_D for each station and instrument.
 
         At the rate of the recording, without samples where nothing was observed. Two instruments of a station
         give two traces of one id, told apart by `trace.stats.seisfm["instrument"]`. What is left out and why
-        is told by `classify`.
+        is told by `classify`, and so is what `stations` are for.
         """
         annotated = obspy.Stream()
         records, _ = self._usable(stream)
-        for record in records:
-            annotated += curves_as_traces(record, self.windows.curves(record)[: len(CURVES)].numpy())
+        for record, curves, _ in self._looked(records, stations, []):
+            annotated += curves_as_traces(record, curves[: len(CURVES)].numpy())
         return annotated
 
-    def classify(self, stream: obspy.Stream) -> PickResult:
-        """P and S picks with their amplitudes, detections, and what was skipped."""
+    def classify(self, stream: obspy.Stream, stations: Stations | None = None) -> PickResult:
+        """P and S picks with their amplitudes, detections, and what was skipped.
+
+        stations: where they stand, for a model whose heads listen to other stations: an ObsPy inventory, a
+            table as `read_stations` gives it, or the file of either. All stations of the stream that stand
+            within reach of each other are then picked together. One that is not among `stations`, and every
+            one without `stations`, is picked by itself, which `skipped` tells. Other models do not need it.
+
+        Raises FileNotFoundError or ValueError where `stations` cannot be read.
+        """
         records, skipped = self._usable(stream)
-        parts = [self.pick_record(record) for record in records]
+        parts = [self._picked(*looked) for looked in self._looked(records, stations, skipped)]
         detections = [part for _, part in parts if len(part)]
         return PickResult(
             picks=PickTable.concat(picks for picks, _ in parts),
@@ -102,9 +113,7 @@ class Picker:
         """Picks and detections of one station's record, seen by itself."""
         return self._picked(record, self.windows.curves(record), partial(self.windows.moved, record))
 
-    def _picked(
-        self, record: Record, curves: Tensor, look: Callable[[np.ndarray], Shifted]
-    ) -> tuple[PickTable, pd.DataFrame]:
+    def _picked(self, record: Record, curves: Tensor, look: Look) -> tuple[PickTable, pd.DataFrame]:
         """Picks and detections from a record's curves, and a second look at each from windows of its own."""
         probability = torch.cat([curves[:2], 1.0 - curves[:2].sum(dim=0, keepdim=True)]).clamp_(0.0, 1.0)
         config = self.config
@@ -132,9 +141,34 @@ class Picker:
             usable.append(record)
         return usable, skipped
 
-    def _refinement(
-        self, record: Record, thresholds: dict[str, float], look: Callable[[np.ndarray], Shifted]
-    ) -> Refinement:
+    def _looked(
+        self, records: Sequence[Record], stations: Stations | None, skipped: list[Skipped]
+    ) -> Iterator[tuple[Record, Tensor, Look]]:
+        """Each record with its curves and a way to look at some of its windows again."""
+        network = self._network(records, stations, skipped) if self.windows.listening else None
+        told = {} if network is None else network.curves()
+        for number, record in enumerate(records):
+            if network is not None and number in told:
+                yield record, told.pop(number), partial(network.moved, number)
+            else:
+                yield record, self.windows.curves(record), partial(self.windows.moved, record)
+
+    def _network(
+        self, records: Sequence[Record], stations: Stations | None, skipped: list[Skipped]
+    ) -> NetworkLooks | None:
+        if stations is None:
+            reason = "not said where they stand: each is picked by itself, though the model's heads listen"
+            skipped.append(Skipped("stations", reason))
+            return None
+        names = [record.station_id for record in records]
+        places, notes = places_of(names, station_table(stations))
+        unplaced = dict.fromkeys(names[row] for row in np.flatnonzero(np.isnan(places[:, 0])).tolist())
+        skipped += notes
+        skipped += [Skipped(name, "place unknown: picked by itself, without the others") for name in unplaced]
+        companions = Companions(records, places, self.config.nearest_stations, self.config.within_km)
+        return NetworkLooks(self.windows, records, places, companions)
+
+    def _refinement(self, record: Record, thresholds: dict[str, float], look: Look) -> Refinement:
         def classes(moved: Shifted, shift: int) -> Tensor:
             phases = moved(shift)[:, :2]
             return torch.cat([phases, 1.0 - phases.sum(dim=1, keepdim=True)], dim=1).clamp_(0.0, 1.0)

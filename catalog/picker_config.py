@@ -27,6 +27,9 @@ class PickerConfig:
     refine_shifts: how many windows, spread over one token of the network, that second look has. With 16 (one
         a sample at 100 Hz) picks stay within some 5 ms, with fewer they cost less and move by up to 50 ms.
     max_gap_s: longer gaps end a record; shorter ones are NaN inside of it.
+    nearest_stations, within_km: of a model whose heads listen to other stations: how many stations share what
+        they see, the listening one included, and how far away another may be. Networks that such models learn
+        from have at most 12 stations, within some 80 km of each other.
     """
 
     p_threshold: float | None = None
@@ -40,6 +43,8 @@ class PickerConfig:
     refine_shifts: int = 16
     candidate_fraction: float = 0.5
     max_gap_s: float = 60.0
+    nearest_stations: int = 12
+    within_km: float = 100.0
 
     def __post_init__(self) -> None:
         for name in ("p_threshold", "s_threshold", "detection_threshold", "candidate_fraction"):
@@ -48,6 +53,11 @@ class PickerConfig:
                 raise ValueError(f"{name} must be above 0 and at most 1, found {value}")
         if not 0.0 <= self.overlap < 1.0:
             raise ValueError(f"overlap must be from 0 to below 1, found {self.overlap}")
+        if self.nearest_stations < 1 or not self.within_km >= 0:
+            raise ValueError(
+                "nearest_stations must be at least 1 and within_km not negative, found "
+                f"{self.nearest_stations} and {self.within_km}"
+            )
         if self.batch_size < 1 or self.min_separation_s < 0:
             raise ValueError(
                 "batch_size must be at least 1 and min_separation_s not negative, found "
@@ -61,7 +71,7 @@ class PickResult:
 
     detections: one row an event at a station, `DETECTION_COLUMNS`: UTC start and end of the time when the
         detection curve stays above its threshold, and the highest probability in it.
-    skipped: what was not looked at, and why.
+    skipped: what was not looked at, and why; and what a listening model could not listen to.
     num_records: recordings that were looked at, gaps and all, one or more for each station's instrument.
     """
 

@@ -87,7 +87,12 @@ def run_catalog(config: CatalogConfig, picker: Picker | None = None) -> CatalogR
         )
     folder = Path(config.output_dir)
     run = pick_archive(
-        archive, picker, folder, stations=config.station_ids or None, show_progress=config.show_progress
+        archive,
+        picker,
+        folder,
+        stations=config.station_ids or None,
+        places=stations,
+        show_progress=config.show_progress,
     )
     catalog = associate(run.picks, stations, config.association, velocity_model)
     if finder is not None:

@@ -13,18 +13,26 @@ from torch import Tensor, nn
 from ..data.batch import COMPONENT_SLOTS, WaveformBatch
 from ..data.records import POLARITIES, Record
 from ..foundation.backbones.base import Backbone
+from ..heads.network_listening import listening_heads
 from .curves import CURVES
 from .windows import Blend, batched, cut_record, grid_starts, model_components
 
+CURVE_HEADS = ("picking", "detection", "polarity")
+"""The heads whose answers become curves."""
+
 Shifted = Callable[[int], Tensor]
 """From samples by which some windows are moved to their curves `(window, curve, sample)`."""
+
+Look = Callable[[np.ndarray], Shifted]
+"""From first samples of windows, int64 `(window,)`, to what answers for them."""
 
 
 class WindowModel:
     """What a picker knows of its model: how long its windows are, and which curves it answers with.
 
     Curves are `CURVES`, NaN where the model has no such head, and behind them, of a model with a polarity
-    head, the probability of each of `POLARITIES`.
+    head, the probability of each of `POLARITIES`. `listening` are the heads behind them that listen to other
+    stations where they are told of any.
     """
 
     def __init__(self, model: nn.Module, window_s: float | None, overlap: float, batch_size: int) -> None:
@@ -40,6 +48,7 @@ class WindowModel:
                 f"window_s must be {shortest:g} to {longest:g} s for this model, found {self.window_s:g} s"
             )
         self.tells_first_motions = "polarity" in getattr(model, "heads", ())
+        self.listening = tuple(name for name in listening_heads(model) if name in CURVE_HEADS)
         self.num_curves = len(CURVES) + (len(POLARITIES) if self.tells_first_motions else 0)
 
     def window_samples(self, record: Record) -> int:
@@ -67,7 +76,7 @@ class WindowModel:
         else:
             detection = torch.full_like(picking[:, :1], torch.nan)
         curves = [picking, detection]
-        if self.tells_first_motions:
+        if "polarity" in output:
             curves.append(output["polarity"]["probability"])
         return torch.cat(curves, dim=1).float().cpu()
 

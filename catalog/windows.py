@@ -82,13 +82,13 @@ class Blend:
         self._weight = torch.zeros(num_samples)
 
     def add(self, starts: np.ndarray, curves: Tensor) -> None:
-        """Take in windows `(window, curve, sample)` that begin at these samples, none before 0."""
+        """Take in windows `(window, curve, sample)` that begin at these samples, also before the first."""
         num_samples = self._sum.shape[-1]
         for start, window in zip(starts.tolist(), curves.float().cpu(), strict=True):
-            end = min(start + len(self._taper), num_samples)
-            taper = self._taper[: end - start]
-            self._sum[:, start:end] += window[:, : end - start] * taper
-            self._weight[start:end] += taper
+            first, end = max(start, 0), min(start + len(self._taper), num_samples)
+            inside = slice(first - start, max(end, first) - start)
+            self._sum[:, first:end] += window[:, inside] * self._taper[inside]
+            self._weight[first:end] += self._taper[inside]
 
     def result(self) -> Tensor:
         """The blended curves `(curve, sample)`; NaN where no window was."""

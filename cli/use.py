@@ -54,6 +54,12 @@ def pick(
         float | None, typer.Option(help="Least probability of an S pick; the model's own, or 0.3.")
     ] = None,
     revision: Annotated[str | None, typer.Option(help="Which revision of the model on the hub.")] = None,
+    stations: Annotated[
+        Path | None,
+        typer.Option(
+            help="StationXML or CSV: stations are picked together by a model that listens to others."
+        ),
+    ] = None,
 ) -> Outcome:
     """Pick P and S arrivals in waveform files.
 
@@ -66,10 +72,11 @@ def pick(
     from ..catalog.pick_formats import write_picks
     from ..catalog.picker import Picker
     from ..data.continuous.archive import read_waveforms
+    from ..data.formats.tables import read_stations
 
     picker = Picker.from_pretrained(model, revision, p_threshold=p_threshold, s_threshold=s_threshold)
     stream, unread = read_waveforms(inputs)
-    result = picker.classify(stream)
+    result = picker.classify(stream, None if stations is None else read_stations(stations))
     write_picks(result.picks, out)
     failures = [f"{entry.item}: {entry.reason}" for entry in unread]
     if not result.num_records:

@@ -152,21 +152,21 @@ class SeismicTaskModel(PreTrainedModel):
         Raises ContractError where the batch breaks the input contract.
         """
         features = self.encoder(batch)
-        return {name: self._answer(name, head, features, batch) for name, head in self._each_head()}
+        return {name: self.answer(name, features, batch) for name in self.heads}
 
-    def _each_head(self) -> Iterator[tuple[str, Head]]:
-        # An adapter wraps a head in a module of PEFT's that passes every attribute on.
-        return cast("Iterator[tuple[str, Head]]", iter(self.heads.items()))
-
-    def _answer(
-        self, name: str, head: Head, features: SeismicFeatures, batch: WaveformBatch
-    ) -> dict[str, Tensor]:
+    def answer(self, name: str, features: SeismicFeatures, batch: WaveformBatch) -> dict[str, Tensor]:
+        """What one head makes of the encoder's features of a batch."""
+        head = cast("Head", self.heads[name])
         output, calibration = head(features), self.config.calibration_of(name)
         if head.grid is None:
             return head.predict(calibration(output), None)
         # Logits rather than probabilities are interpolated: an arrival's are nearly a parabola.
         output = calibration({key: head.grid.to_samples(values, batch) for key, values in output.items()})
         return head.predict(output, head.grid.observed_at_samples(features["sample_observed"], batch))
+
+    def _each_head(self) -> Iterator[tuple[str, Head]]:
+        # An adapter wraps a head in a module of PEFT's that passes every attribute on.
+        return cast("Iterator[tuple[str, Head]]", iter(self.heads.items()))
 
     def compute_loss(self, batch: WaveformBatch) -> tuple[Tensor, dict[str, Tensor]]:
         """The weighted sum of the heads' losses, and their figures as `{head}_{figure}`."""

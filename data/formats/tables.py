@@ -42,11 +42,24 @@ def read_stations(path: str | Path) -> pd.DataFrame:
     Raises FileNotFoundError, or ValueError with the columns that were expected.
     """
     file = _existing(path, "stations as StationXML or CSV")
-    table = _inventory_table(file) if is_xml(file) else _station_table(file)
+    if is_xml(file):
+        return inventory_stations(obspy.read_inventory(str(file)), str(file))
+    return _last_places(_station_table(file), str(file))
+
+
+def inventory_stations(inventory: obspy.Inventory, source: str = "the inventory") -> pd.DataFrame:
+    """Where the stations of an inventory stand, as `read_stations` tells it.
+
+    Raises ValueError where it holds no station.
+    """
+    return _last_places(_inventory_table(inventory, source), source)
+
+
+def _last_places(table: pd.DataFrame, source: str) -> pd.DataFrame:
     places = ["id", "latitude_deg", "longitude_deg", "elevation_m"]
     moved = table.drop_duplicates(places)
     for station_id in moved.loc[moved["id"].duplicated(), "id"].unique():
-        logger.warning("%s: %s stands at several places; the last one is taken", file, station_id)
+        logger.warning("%s: %s stands at several places; the last one is taken", source, station_id)
     table = table.drop_duplicates("id", keep="last").reset_index(drop=True)
     return table[list(STATION_COLUMNS)]
 
@@ -146,10 +159,10 @@ def _station_table(file: Path) -> pd.DataFrame:
     return table
 
 
-def _inventory_table(file: Path) -> pd.DataFrame:
+def _inventory_table(inventory: obspy.Inventory, source: str) -> pd.DataFrame:
     """A row for each epoch of a channel, in order of time; of a station where it has no channel."""
     rows = []
-    for network in obspy.read_inventory(str(file)):
+    for network in inventory:
         for station in network:
             for place in station.channels or [station]:
                 start = place.start_date.timestamp if place.start_date else float("-inf")
@@ -157,7 +170,7 @@ def _inventory_table(file: Path) -> pd.DataFrame:
                 row = (network.code, station.code, location, place.latitude, place.longitude, place.elevation)
                 rows.append((start, *row, f"{network.code}.{station.code}.{location}"))
     if not rows:
-        raise ValueError(f"{file} holds no station")
+        raise ValueError(f"{source} holds no station")
     rows.sort(key=lambda row: row[0])
     return pd.DataFrame([row[1:] for row in rows], columns=list(STATION_COLUMNS))
 
