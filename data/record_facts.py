@@ -111,7 +111,7 @@ class RecordFacts:
             waveform_hash=hashes,
             start_time=start_ns / 1e9,
             duration_s=index["num_samples"].to_numpy() / index["sampling_rate_hz"].to_numpy(),
-            origin_time=_times(index["source_origin_time"]),
+            origin_time=utc_times(index["source_origin_time"]),
         )
 
     def to_table(self) -> pa.Table:
@@ -192,8 +192,8 @@ def _number(value: Any) -> float:
     return float("nan") if value is None else float(value)
 
 
-def _times(column: pa.ChunkedArray) -> np.ndarray:
-    """UTC seconds of ISO texts; each text is read once, since an event has many records."""
+def utc_times(column: pa.ChunkedArray) -> np.ndarray:
+    """UTC seconds of ISO texts, NaN for none; each text is read once, since an event has many records."""
     codes, texts = pd.factorize(np.asarray(column.to_pylist(), dtype=object))
     seconds = np.array([utc_seconds(text) for text in texts] + [np.nan])
     return seconds[codes]

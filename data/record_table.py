@@ -11,6 +11,7 @@ import numpy as np
 
 from .batch import COMPONENT_SLOTS, COMPONENTS, UNITS
 from .event_types import event_type_codes
+from .formats.seisbench_columns import utc_seconds
 from .records import PHASE_FAMILY, POLARITIES, Record, Subset
 
 FAMILIES = ("P", "S")
@@ -66,7 +67,8 @@ class RecordTable:
     labelled: bool `(record, 2)`, whether every arrival of P, of S is listed.
     station_geometry: float32 `(record, 3)`. source: float32 `(record, label)` in the order of
         `SOURCE_LABELS`, NaN where unknown. event_type: int8, position in `EVENT_TYPES`, −1 where unknown.
-    has_arrivals: bool, of whatever phase.
+    origin_s: float64, when the event that `source` describes began, seconds after the record's first sample,
+        NaN where unknown. has_arrivals: bool, of whatever phase.
     first_arrival_s: float64, the earliest P or S inside of the record, NaN where there is none.
     event_start: int64 `(record + 1,)`: the events of record i are `event_start[i]` to `event_start[i + 1]`.
     event_number: their numbers in the record; 0 is the one that `source` describes.
@@ -86,6 +88,7 @@ class RecordTable:
     station_geometry: np.ndarray
     source: np.ndarray
     event_type: np.ndarray
+    origin_s: np.ndarray
     has_arrivals: np.ndarray
     first_arrival_s: np.ndarray
     event_start: np.ndarray
@@ -136,6 +139,7 @@ class RecordTable:
             station_geometry=_numbers(records, STATION_GEOMETRY),
             source=_numbers(records, tuple(SOURCE_LABELS.values())),
             event_type=event_type_codes(record.metadata.get("source_type") for record in records),
+            origin_s=np.array([_origin_s(record) for record in records], dtype=np.float64),
         )
 
     def select(self, positions: Sequence[int] | np.ndarray) -> RecordTable:
@@ -200,6 +204,11 @@ def ranges(first: np.ndarray, last: np.ndarray) -> np.ndarray:
     counts = last - first
     before = np.cumsum(counts) - counts
     return np.arange(counts.sum()) + np.repeat(first - before, counts)
+
+
+def _origin_s(record: Record) -> float:
+    origin = record.metadata.get("source_origin_time")
+    return math.nan if origin is None else utc_seconds(str(origin)) - record.start_time
 
 
 def _family(phase: str) -> int:

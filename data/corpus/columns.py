@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 
 from ..batch import UNITS
 from ..event_types import event_type_codes
+from ..record_facts import utc_times
 from ..record_table import (
     FAMILIES,
     SOURCE_LABELS,
@@ -21,6 +22,7 @@ from ..record_table import (
 def table_of_index(index: pa.Table) -> RecordTable:
     """The table of a corpus's records: that of the records, with start times in whole nanoseconds."""
     index = index.combine_chunks()
+    start_time = _seconds(index["start_time"])
     return RecordTable.from_columns(
         _arrivals(index["arrivals"]),
         record_id=_texts(index["record_id"]),
@@ -29,12 +31,13 @@ def table_of_index(index: pa.Table) -> RecordTable:
         unit=np.array([UNITS.index(unit) for unit in index["unit"].to_pylist()], dtype=np.int8),
         num_samples=index["num_samples"].to_numpy(),
         sampling_rate_hz=index["sampling_rate_hz"].to_numpy(),
-        start_time=_seconds(index["start_time"]),
+        start_time=start_time,
         component_rows=component_rows(index["component_names"].to_pylist()),
         labelled=_labelled(index["labelled_phases"].to_pylist()),
         station_geometry=_numbers(index, STATION_GEOMETRY),
         source=_numbers(index, tuple(SOURCE_LABELS.values())),
         event_type=event_type_codes(index["source_type"].to_pylist()),
+        origin_s=utc_times(index["source_origin_time"]) - start_time,
     )
 
 

@@ -130,8 +130,10 @@ def _stacked_labels(
     for name, label in labels.items():
         unknown = torch.nan if label.is_floating_point() else -1
         if name in EVENT_LABELS:
-            later = other[name] + (shift_s[:, None] if name.endswith("_s") else 0)
-            further = label.new_full((len(label), later.shape[1]), unknown).index_copy_(0, rows, later)
+            width = other["p_arrival_s"].shape[1]
+            later = other.get(name, label.new_full((len(rows), width), unknown))
+            later = later + (shift_s[:, None] if name.endswith("_s") else 0)
+            further = label.new_full((len(label), width), unknown).index_copy_(0, rows, later)
             stacked[name] = torch.cat([label, further], dim=1)
         elif label.dtype != torch.bool:
             stacked[name] = label.index_fill(0, rows, unknown)
@@ -143,6 +145,6 @@ def _without_holes(labels: dict[str, Tensor]) -> dict[str, Tensor]:
 
     How many columns a batch has depends on its fullest window; where a window's events stand should not.
     """
-    times_s = torch.stack([labels[name] for name in EVENT_LABELS if name.endswith("_s")])
+    times_s = torch.stack([labels["p_arrival_s"], labels["s_arrival_s"]])
     order = times_s.isnan().all(dim=0).to(torch.int8).argsort(dim=1, stable=True)
     return labels | {name: labels[name].gather(1, order) for name in EVENT_LABELS if name in labels}
