@@ -6,18 +6,19 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import nn
 
+from ..data.batch import WaveformBatch
 from ..data.loading.augmentation import AugmentationConfig
 from ..data.loading.loader import WindowLoader
 from ..data.loading.window_source import validation_windows
 from ..data.loading.windows import WindowConfig
 from ..data.records import Record
 from ..foundation.processes import this_process, this_process_alone
-from ..foundation.training import TrainingConfig, train
+from ..foundation.training import BatchSource, TrainingConfig, train
 from ..heads.multitask import MultiTaskConfig, MultiTaskObjective
 from .methods import TunableModel
 
@@ -32,6 +33,53 @@ class LabelledRecords:
     train: Sequence[Record]
     validation: Sequence[Record]
     noise: Sequence[Record] = ()
+
+    @property
+    def num_train(self) -> int:
+        """Records that are learned from."""
+        return len(self.train)
+
+    def loader(self, config: FitConfig) -> BatchSource:
+        """This process's share of the training windows."""
+        process = this_process()
+        return WindowLoader(
+            self.train,
+            config.windows,
+            config.augmentation,
+            config.training.batch_size,
+            config.seed,
+            rank=process.process_index,
+            world_size=process.num_processes,
+            noise_records=self.noise,
+            device=process.device,
+        )
+
+    def validation_batches(self, config: FitConfig) -> list[WaveformBatch]:
+        """Fixed windows that choose the best weights."""
+        return validation_windows(
+            self.validation,
+            config.windows,
+            config.seed,
+            config.validation_windows,
+            config.training.batch_size,
+        )
+
+
+class LabelledData(Protocol):
+    """What a run learns from, such as `LabelledRecords`."""
+
+    @property
+    def num_train(self) -> int:
+        """Records that are learned from."""
+        ...
+
+    def loader(self, config: FitConfig) -> BatchSource:
+        """This process's share of the training batches."""
+        ...
+
+    def validation_batches(self, config: FitConfig) -> list[WaveformBatch]:
+        """Fixed batches that choose the best weights."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,10 +101,8 @@ class FitConfig:
 class Validation:
     """The losses of a model on fixed windows that it does not learn from."""
 
-    def __init__(self, records: Sequence[Record], config: FitConfig) -> None:
-        self.batches = validation_windows(
-            records, config.windows, config.seed, config.validation_windows, config.training.batch_size
-        )
+    def __init__(self, batches: Sequence[WaveformBatch]) -> None:
+        self.batches = batches
 
     @property
     def num_windows(self) -> int:
@@ -81,7 +127,7 @@ class Validation:
 
 def fit(
     tunable: TunableModel,
-    records: LabelledRecords,
+    records: LabelledData,
     config: FitConfig,
     output_dir: Path,
     *,
@@ -96,27 +142,16 @@ def fit(
     """
     process = this_process()
     objective = MultiTaskObjective(tunable.model, config.multitask)
-    validation = Validation(records.validation, config)
+    validation = Validation(records.validation_batches(config))
     at_start = validation.score(objective)
     if not any(value for name, value in at_start.items() if name.endswith("labelled_share")):
         raise ValueError(
             f"none of the {validation.num_windows} validation windows has a label of "
             f"{list(tunable.model.heads)}: no weights could be called the best; give labelled records"
         )
-    loader = WindowLoader(
-        records.train,
-        config.windows,
-        config.augmentation,
-        config.training.batch_size,
-        config.seed,
-        rank=process.process_index,
-        world_size=process.num_processes,
-        noise_records=records.noise,
-        device=process.device,
-    )
     result = train(
         objective,
-        loader,
+        records.loader(config),
         config.training,
         output_dir,
         validate=validation.score,
@@ -132,7 +167,7 @@ def fit(
         "validation": best.scores,  # type: ignore[union-attr]
         "validation_at_start": at_start,
         "num_validation_windows": validation.num_windows,
-        "num_train_records": len(records.train),
+        "num_train_records": records.num_train,
         "num_trainable": tunable.num_trainable,
         "num_parameters": tunable.num_parameters,
         "method": tunable.method.kind,

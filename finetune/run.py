@@ -10,6 +10,7 @@ from typing import Any
 from ..configs.loader import as_plain
 from ..data.loading.augmentation import AugmentationConfig
 from ..data.loading.windows import WindowConfig
+from ..data.network_sources import NetworkSourceConfig, load_networks
 from ..data.records import Record, Skipped, event_keys
 from ..data.sources import SourceConfig, load_all
 from ..data.splitting.fingerprints import Fingerprints, fingerprints_of
@@ -25,6 +26,7 @@ from ..heads.multitask import MultiTaskConfig
 from .adapters import save_adapter, save_model
 from .fit import FitConfig, LabelledRecords, fit
 from .methods import MethodConfig, TunableModel, apply_method
+from .networks import LabelledNetworks
 from .start import StartingModel, model_on_base, new_model
 
 
@@ -35,18 +37,24 @@ class FinetuneConfig:
     output_dir: where the model or adapter, its scores, logs and checkpoints go.
     train, valid: sources of labelled records. Without `valid`, `validation_fraction` of the events of `train`
         are held out. The best weights are those of the lowest validation loss.
+    networks: sources of whole networks in place of `train`, for heads that listen to other stations. A batch
+        then has `training.batch_size` networks, `validation_fraction` of the recorded events are held out,
+        and nothing is augmented.
     noise: sources of records without arrivals, mixed into the training windows.
     base, revision: a pretrained encoder or a task model, folder or hub id. Without one the model starts from
         random weights, as `backbone` (encoder or unet), `size`, `architecture` and `contract` describe. A run
         on another base than its checkpoints' is refused, also where the base's files changed under the same
         name.
-    heads: settings by head; `{}` for a head's defaults. loss_weights: of each in the sum. multitask: whether
-        these weights are learned, and which laws of physics hold between the answers.
+    heads: settings by head; `{}` for a head's defaults. One that the base has with the same settings goes on
+        from there, also where it shall listen to other stations (`network`) and the base's does not yet.
+    loss_weights: of each in the sum. multitask: whether these weights are learned, and which laws of physics
+        hold between the answers.
     seed: of new weights, the split, the order of the data and the validation windows.
     """
 
     output_dir: str
-    train: tuple[SourceConfig, ...]
+    train: tuple[SourceConfig, ...] = ()
+    networks: tuple[NetworkSourceConfig, ...] = ()
     valid: tuple[SourceConfig, ...] = ()
     noise: tuple[SourceConfig, ...] = ()
     base: str | None = None
@@ -67,6 +75,16 @@ class FinetuneConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if bool(self.train) == bool(self.networks):
+            raise ValueError(
+                "a run learns from windows of single stations (train) or of whole networks (networks): give "
+                f"one of the two, found {len(self.train)} and {len(self.networks)} sources"
+            )
+        if self.networks and (self.valid or self.noise or self.augmentation is not None):
+            raise ValueError(
+                "networks are held out by validation_fraction and not augmented: leave out valid and noise, "
+                "and set augmentation to null"
+            )
         if not 0.0 < self.validation_fraction < 1.0:
             raise ValueError(
                 f"validation_fraction must lie between 0 and 1, found {self.validation_fraction}"
@@ -116,9 +134,13 @@ def finetune(config: FinetuneConfig, *, resume: bool = True) -> FinetuneResult:
     """
     process = this_process()
     started = _start(config)
-    records, skipped = _records(config)
+    records: LabelledRecords | LabelledNetworks
+    records, skipped = _networks(config) if config.networks else _records(config)
     tunable = apply_method(started.model, config.method)
     settings = {k: v for k, v in as_plain(asdict(config)).items() if k not in ("output_dir", "training")}
+    if not config.networks:
+        # Checkpoints from before there were such sources are still good.
+        del settings["networks"]
     settings["base_sha256"] = started.base_sha256
     output_dir = Path(config.output_dir)
     metrics = fit(tunable, records, config.fit_config(), output_dir, settings=settings, resume=resume)
@@ -148,9 +170,12 @@ def save_run(
         write_papers(unfinished, config, to_json(metrics), skipped, learned)
 
 
-def learned_records(records: LabelledRecords, base: ModelFolder | None) -> Fingerprints:
+def learned_records(records: LabelledRecords | LabelledNetworks, base: ModelFolder | None) -> Fingerprints:
     """The fingerprints of all that the weights have seen, their base's included."""
-    stages = {"train": records.train, "validation": records.validation, "noise": records.noise}
+    if isinstance(records, LabelledNetworks):
+        stages = {"train": records.sides.train_records, "validation": records.sides.validation_records}
+    else:
+        stages = {"train": records.train, "validation": records.validation, "noise": records.noise}
     if base is None:
         return fingerprints_of(stages)
     return fingerprints_of(stages, base.path, f"the base model {base.source}")
@@ -173,6 +198,11 @@ def _records(config: FinetuneConfig) -> tuple[LabelledRecords, list[Skipped]]:
         return LabelledRecords(train=train, validation=validation, noise=noise), skipped + more
     sides = split_validation(train, config.validation_fraction, config.seed)
     return LabelledRecords(train=sides["train"], validation=sides["validation"], noise=noise), skipped
+
+
+def _networks(config: FinetuneConfig) -> tuple[LabelledNetworks, list[Skipped]]:
+    sides, skipped = load_networks(config.networks, config.windows, config.validation_fraction, config.seed)
+    return LabelledNetworks(sides=sides), skipped
 
 
 def _check_apart(train: Sequence[Record], validation: Sequence[Record]) -> None:

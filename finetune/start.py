@@ -49,7 +49,9 @@ def model_on_base(
 ) -> StartingModel:
     """A model on top of a pretrained encoder or task model.
 
-    base: a folder or a hub id. A head that the base has with the same settings goes on from there.
+    base: a folder or a hub id. A head that the base has with the same settings goes on from there. So does
+        one that shall listen to other stations (`network`) and does not yet: it answers as before until it
+        has learned to (see `heads.network_start`).
 
     Raises FileNotFoundError, ContractError and ModelError as `load_model` does.
     """
@@ -58,7 +60,9 @@ def model_on_base(
     started = new_model(encoder, heads, loss_weights, seed)
     config = started.model.config
     own_heads = config.heads or {}
-    inherited = tuple(name for name, settings in own_heads.items() if base_heads.get(name) == settings)
+    inherited = tuple(
+        name for name, settings in own_heads.items() if _goes_on(settings, base_heads.get(name))
+    )
     fresh = {name: t for name, t in started.model.state_dict().items() if name.startswith("heads.")}
     known = {
         name: tensor
@@ -67,6 +71,13 @@ def model_on_base(
     }
     weights = fresh | known | encoder_weights(folder)
     return StartingModel(SeismicTaskModel.with_weights(config, weights, folder.source), folder, inherited)
+
+
+def _goes_on(settings: Mapping[str, Any], of_base: Mapping[str, Any] | None) -> bool:
+    """Whether a head with these settings may begin with the weights of the base's."""
+    if of_base is None or of_base.get("network") is not None:
+        return of_base == settings
+    return {**of_base, "network": None} == {**settings, "network": None}
 
 
 def _base_config(folder: ModelFolder) -> tuple[BackboneConfig, dict[str, Any]]:

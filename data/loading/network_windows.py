@@ -47,7 +47,8 @@ class NetworkLoader:
 
     def batches(self, start: int = 0) -> Iterator[WaveformBatch]:
         """This rank's batches from a number on, without end."""
-        return map(self.batch, itertools.count(start))
+        for index in itertools.count(start):
+            yield self.batch(index)
 
 
 class RecordedNetworks:
