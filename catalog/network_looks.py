@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from torch import Tensor, nn
@@ -52,8 +53,8 @@ class NetworkLooks:
     ) -> None:
         self.windows, self.records, self.places, self.companions = windows, records, places, companions
         self.placed = np.flatnonzero(np.isfinite(places).all(axis=1)).tolist()
-        heads = windows.model.heads
-        self._heads: dict[str, nn.Module] = {name: heads[name] for name in windows.listening}  # type: ignore[index]
+        heads = cast("nn.ModuleDict", windows.model.heads)
+        self._heads = {name: heads[name] for name in windows.listening}
 
     def curves(self) -> dict[int, Tensor]:
         """The curves of each placed record `(curve, sample)`, as `WindowModel.curves` gives them."""

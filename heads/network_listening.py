@@ -51,7 +51,7 @@ def told(head: nn.Module, networks: Sequence[Sequence[StationWindow]]) -> list[T
         numbers.to(tokens.device), latitude_deg, longitude_deg, elevation_m / 1000.0, start_s - start_s.amin()
     )
     features = SeismicFeatures(tokens=tokens, token_observed=observed, places=places)
-    added = head.exchange(features) - tokens  # type: ignore[operator,union-attr]
+    added = head.exchange(features) - tokens  # type: ignore[operator]
     return list(added.split(sizes.tolist()))
 
 
