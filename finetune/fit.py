@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import nn
@@ -33,6 +33,7 @@ class LabelledRecords:
     train: Sequence[Record]
     validation: Sequence[Record]
     noise: Sequence[Record] = ()
+    counted: ClassVar[str] = "windows"
 
     @property
     def num_train(self) -> int:
@@ -66,7 +67,12 @@ class LabelledRecords:
 
 
 class LabelledData(Protocol):
-    """What a run learns from, such as `LabelledRecords`."""
+    """What a run learns from, such as `LabelledRecords`.
+
+    counted: what `training.batch_size` counts, windows or networks.
+    """
+
+    counted: ClassVar[str]
 
     @property
     def num_train(self) -> int:
@@ -162,7 +168,7 @@ def fit(
     best.copy_to(objective)  # type: ignore[union-attr]  # there is one wherever there is a validation
     tunable.model.eval()
     training = config.training
-    windows_per_step = training.batch_size * training.gradient_accumulation_steps * process.num_processes
+    per_step = training.batch_size * training.gradient_accumulation_steps * process.num_processes
     return {
         "validation": best.scores,  # type: ignore[union-attr]
         "validation_at_start": at_start,
@@ -172,7 +178,7 @@ def fit(
         "num_parameters": tunable.num_parameters,
         "method": tunable.method.kind,
         "steps": result.steps,
-        "windows_seen": result.steps * windows_per_step,
+        f"{records.counted}_seen": result.steps * per_step,
         "windows_per_s": result.windows_per_s,
         "wall_time_s": result.wall_time_s,
         "device": str(process.device),

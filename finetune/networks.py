@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
@@ -19,6 +20,7 @@ class LabelledNetworks:
     """The networks of a run. A batch has `training.batch_size` networks, not windows."""
 
     sides: NetworkSides
+    counted: ClassVar[str] = "networks"
 
     @property
     def num_train(self) -> int:

@@ -212,7 +212,16 @@ def _limits(facts: ModelFacts, data: list[DataFact]) -> str:
     return "\n".join(f"- {limit}" for limit in limits)
 
 
-COST = ("steps", "windows_seen", "windows_per_s", "wall_time_s", "device", "num_processes", "hardware")
+COST = (
+    "steps",
+    "windows_seen",
+    "networks_seen",
+    "windows_per_s",
+    "wall_time_s",
+    "device",
+    "num_processes",
+    "hardware",
+)
 
 
 def _cost(facts: ModelFacts) -> str:

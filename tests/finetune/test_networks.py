@@ -35,7 +35,7 @@ def run(settings, **changes):
 
 def test_a_run_on_networks_goes_through_and_its_model_listens(network_settings):
     result = run(network_settings)
-    assert result.metrics["steps"] == 4
+    assert result.metrics["steps"] == 4 and result.metrics["networks_seen"] == 8
     assert result.metrics["validation"]["picking_labelled_share"] > 0
     exchange = load_model(result.output_dir).heads["picking"].exchange
     assert exchange is not None and exchange.out.weight.abs().max() > 0
