@@ -50,7 +50,7 @@ def calibrate(
     return Outcome(
         numbers={"out": out, **numbers, "skipped": skipped_numbers(skipped)},
         lines=(
-            *map(_line, numbers["summary"]),
+            *(_line(row) for row in numbers["summary"] if row["n"]),
             *skipped_summary(skipped, out / "calibration_skipped.csv"),
             f"wrote {out}",
         ),

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from convert_real_sets import california, chile, ground_motion
+from matplotlib.figure import Figure
 from score_references import REAL, GivenModel, cut_of, with_path, with_predicted_p
 from seisfm.data.earth.velocity import VelocityModel
 from seisfm.eval.bootstrap import bootstrap_interval, sums_by_event
@@ -24,7 +25,8 @@ from seisfm.eval.calibration.config import CalibrationConfig
 from seisfm.eval.calibration.fit_heads import Settings, fit_heads, fit_times
 from seisfm.eval.calibration.judged import Judged, JudgedClasses, JudgedNumbers, chosen
 from seisfm.eval.calibration.run import PICK_TIME, for_fit
-from seisfm.eval.calibration.summary import measures, reliability_figure
+from seisfm.eval.calibration.summary import measures
+from seisfm.eval.figures import BLUE, GREEN, ORANGE, PURPLE, new_figure
 from seisfm.eval.report import write_atomically
 from seisfm.eval.scored_windows import ScoredWindows
 from seisfm.eval.source_windows import SourceWindowsConfig, source_windows
@@ -42,14 +44,21 @@ SOURCE = ("magnitude", "distance", "back_azimuth", "depth")
 CONFIG = CalibrationConfig(model="", output_dir="", data=(), min_items=20, seed=1)
 
 DRAWN = {
-    (NCEDC, "picking_p"): "P picks, ncedc_phasenet",
-    (NCEDC, "picking_s"): "S picks, ncedc_phasenet",
-    (DENOISER, "picking_p"): "P picks, ncedc_denoiser",
+    (NCEDC, "picking_p"): "P, ncedc_phasenet",
+    (NCEDC, "picking_s"): "S, ncedc_phasenet",
+    (DENOISER, "picking_p"): "P, ncedc_denoiser",
     (NCEDC, PICK_TIME): "times, ncedc_phasenet",
+    (DENOISER, PICK_TIME): "times, ncedc_denoiser",
     (MOTION, "magnitude"): "magnitude, 10 events",
+    (MOTION, "distance"): "distance, 10 events",
+    (MOTION, "back_azimuth"): "back azimuth, 10 events",
+    (MOTION, "depth"): "depth, 10 events",
+    (CHILE, "distance"): "distance, Chile",
     (CHILE, "back_azimuth"): "back azimuth, Chile",
 }
 """What the figure shows of which set."""
+
+MARKS = {TRAINED: ("o", ORANGE), PUBLISHED: ("s", BLUE), HALF: ("^", GREEN), DEVELOPMENT: ("D", PURPLE)}
 
 Answers = dict[str, Judged]
 
@@ -189,6 +198,27 @@ def gain_interval(raw: Judged, judged: Judged) -> tuple[float, float]:
     return float(low), float(high)
 
 
+def errors_figure(table: pd.DataFrame) -> Figure:
+    """How far what is said is from what comes true, by answers and calibration; 0 is honest."""
+    figure, (axes,) = new_figure(1.3 + 0.36 * len(DRAWN))
+    for how, (marker, color) in MARKS.items():
+        rows = table[table.calibration == how].set_index(["set", "answers"]).error
+        places = [i for i, key in enumerate(DRAWN) if key in rows.index]
+        errors = [rows[key] for key in DRAWN if key in rows.index]
+        axes.plot(errors, places, marker, ls="", color=color, ms=7, mfc="none", mew=1.8, label=how)
+    counts = table[table.calibration == TRAINED].set_index(["set", "answers"]).n
+    names = [
+        f"{name} (n = {int(counts[key])})" if key in counts.index else name for key, name in DRAWN.items()
+    ]
+    axes.set_yticks(range(len(DRAWN)), names)
+    axes.invert_yaxis()
+    axes.set_xlim(left=0)
+    axes.set_xlabel("calibration error (0 is honest)")
+    axes.grid(alpha=0.25)
+    figure.legend(loc="outside upper left", ncols=2, frameon=False, fontsize=11, handlelength=1.4)
+    return figure
+
+
 def markdown(table: pd.DataFrame) -> str:
     lines = ["| " + " | ".join(table) + " |", "| " + " | ".join("---" for _ in table) + " |"]
     for cells in table.itertuples(index=False):
@@ -207,18 +237,15 @@ def main() -> None:
     picks, tables, notes = pick_sets(), [], []
     for path, window_s in zip(options.model, options.window_s or [30.0] * len(options.model), strict=True):
         given = GivenModel.open(path)
-        drawn: dict[str, Answers] = {}
         for name, told, said in judged_sets(given, picks, source_sets(given, window_s)):
             tables.append(pd.DataFrame(rows_of(name, told)).assign(model=path))
             notes += [f"{path}, {name}: {line}" for line in said]
-            for how, sides in told.items():
-                own = {DRAWN[name, head]: part for head, part in sides.items() if (name, head) in DRAWN}
-                drawn.setdefault(how, {}).update(own)
         table = pd.concat(tables, ignore_index=True)
         write_atomically(options.out / "calibration.csv", table.to_csv(index=False))
         write_atomically(options.out / "table.md", markdown(table))
         write_atomically(options.out / "fits.txt", "\n".join(notes) + "\n")
-        reliability_figure(drawn).savefig(options.out / f"{Path(path).name}.png", dpi=150)
+        drawn = errors_figure(table[table.model == path])
+        drawn.savefig(options.out / f"{Path(path).name}.png", dpi=150)
         print(f"{path}: done", flush=True)
 
 

@@ -54,6 +54,12 @@ def test_one_row_for_each_kind_of_answers_and_calibration(example) -> None:
     assert table.loc[("picking_p", "published"), "came_true"] == pytest.approx(0.9)
     assert table.loc[("magnitude", "published"), "covers_0.7"] == pytest.approx(0.7, abs=0.05)
     assert table.loc[("magnitude", "published"), "gain_low"] > 0
+    drawn = example.errors_figure(
+        pd.DataFrame(example.rows_of(example.NCEDC, told)).assign(set=lambda rows: example.NCEDC)
+    )
+    (axes,) = drawn.axes
+    assert axes.get_yticklabels()[0].get_text() == "P, ncedc_phasenet (n = 100)"
+    assert [line.get_xdata().tolist() for line in axes.lines[:2]] == [[pytest.approx(0.2)]] * 2
     assert "| magnitude | published | 400 |" in example.markdown(
         table.reset_index()[["answers", "calibration", "n"]]
     )

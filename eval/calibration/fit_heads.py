@@ -59,6 +59,28 @@ def fit_heads(
     return settings, skipped
 
 
+def keep_unlabelled(
+    settings: Settings, old: Mapping[str, Mapping[str, Any]], judged: Mapping[str, Judged], least: int
+) -> list[Skipped]:
+    """Give heads, and phases, with too few labels to fit to the numbers that they had; tells which.
+
+    settings: of the fit, changed in place. old: of the model until now, whose weights are the same.
+    """
+    kept = []
+    for head, numbers in old.items():
+        few = [n for n, part in judged.items() if n.startswith(head) and len(part) < least]
+        if head == "picking" and head in settings:
+            before = PickCalibration(**numbers)
+            for name in few:
+                temperature, factor = before.of_phase(name[-1].upper())
+                settings[head] |= {f"{name[-1]}_temperature": temperature, f"{name[-1]}_odds": factor}
+                kept.append(Skipped(f"calibration of {name}", "too few labels: keeps the one that it had"))
+        elif few and head not in settings:
+            settings[head] = dict(numbers)
+            kept.append(Skipped(f"calibration of {head}", "too few labels: keeps the one that it had"))
+    return kept
+
+
 def fit_times(
     answers: JudgedAnswers, mine: np.ndarray, config: CalibrationConfig, skipped: list[Skipped]
 ) -> dict[str, float]:

@@ -21,7 +21,7 @@ from ...heads.task_model import SeismicTaskModel, pick_calibration
 from ..scored_windows import ScoredWindows, scored_windows
 from .collect import JudgedAnswers, judge_answers
 from .config import CalibrationConfig
-from .fit_heads import Settings, fit_heads, fit_times
+from .fit_heads import Settings, fit_heads, fit_times, keep_unlabelled
 from .judged import Judged, JudgedNumbers, chosen
 
 PICK_TIME = "pick_time"
@@ -45,7 +45,9 @@ class Calibrated:
 
 
 def calibrate_model(model: SeismicTaskModel, windows: ScoredWindows, config: CalibrationConfig) -> Calibrated:
-    """Fit all heads' calibrations and have the model answer with them from now on; its old ones are gone.
+    """Fit all heads' calibrations and have the model answer with them from now on.
+
+    Old ones are gone, but for heads with too few labels among the windows, which keep theirs.
 
     Thresholds that the model recommended are carried over to the new scale: they stand for the same picks.
     The windows of `config.fit_share` of the events make the numbers, the others judge them.
@@ -58,15 +60,18 @@ def calibrate_model(model: SeismicTaskModel, windows: ScoredWindows, config: Cal
             f"all {len(np.unique(windows.event))} events fall on one side, to fit to or to judge by: give "
             f"more events, or another seed than {config.seed}, by which the data may have been split already"
         )
+    known = dict(model.config.calibration or {})
     model.config.calibrate({})
     raw = judge_answers(model, windows, config.tolerance_s)
     for_fitting = {name: _of(judged, fits, True) for name, judged in raw.heads.items()}
     settings, skipped = fit_heads(model.heads, for_fitting, config.min_items)
     if not raw.heads or all(len(part) < config.min_items for part in raw.heads.values()):
         raise ValueError(f"no head can be calibrated with {len(windows)} windows: {skipped}")
+    refitted = "picking" in settings
+    skipped += keep_unlabelled(settings, known, for_fitting, config.min_items)
     model.config.calibrate(settings)
     calibrated = judge_answers(model, windows, config.tolerance_s)
-    if "picking" in settings:
+    if refitted:
         new = pick_calibration(model)
         mine = fits(calibrated.pick_event)
         settings["picking"] |= fit_times(calibrated, mine, config, skipped) | _thresholds(old, new)

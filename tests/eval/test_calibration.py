@@ -15,7 +15,7 @@ from seisfm.eval.calibration.fit import (
     nll_beside_strays,
     with_odds,
 )
-from seisfm.eval.calibration.fit_heads import fit_heads
+from seisfm.eval.calibration.fit_heads import fit_heads, keep_unlabelled
 from seisfm.eval.calibration.judged import (
     LEVELS,
     JudgedAngles,
@@ -177,6 +177,27 @@ def test_an_honest_phase_stays_beside_one_that_changes_or_has_no_labels() -> Non
     settings, skipped = fit_heads(["picking"], {"picking_p": shy, "picking_s": none}, least=50)
     assert settings["picking"]["p_odds"] > 2 and settings["picking"]["s_odds"] == 1.0
     assert skipped[0].reason == "needs 50 answers with a label to fit to, found 0"
+
+
+def test_what_has_no_labels_now_keeps_what_it_had() -> None:
+    none = chosen(picks(0.0, 1.0, 0), np.zeros(6000, dtype=bool))
+    told = {
+        "picking_p": picks(1.0, 1.0, 1),
+        "picking_s": none,
+        "depth": numbers(num=0),
+        "magnitude": numbers(),
+    }
+    settings, _ = fit_heads(["picking", "depth", "magnitude"], told, least=50)
+    old = {
+        "picking": {"temperature": 0.8, "p_odds": 0.5, "s_odds": 2.0},
+        "depth": {"std_factor": 3.0},
+        "magnitude": {"std_factor": 4.0},
+    }
+    kept = keep_unlabelled(settings, old, told, least=50)
+    assert settings["picking"]["s_temperature"] == 0.8 and settings["picking"]["s_odds"] == 2.0
+    assert settings["picking"]["p_odds"] > 2.0
+    assert settings["depth"] == {"std_factor": 3.0} and "magnitude" not in settings
+    assert [one.item for one in kept] == ["calibration of picking_s", "calibration of depth"]
 
 
 def long_tails(num=3000) -> JudgedNumbers:
