@@ -25,7 +25,7 @@ from torch import nn
 
 START = obspy.UTCDateTime(2018, 12, 30, 3)
 CODES = ("A", "B", "C", "D")
-SETTINGS = {"window_s": 12.0, "refine_shifts": 2}
+SETTINGS = {"window_s": 12.0, "refine_shifts": 1}
 
 
 @pytest.fixture(scope="module")
@@ -93,11 +93,11 @@ def of(frame, code):
     return frame[frame["station_id"] == f"XX.{code}."].reset_index(drop=True)
 
 
-def assert_alike(first, second, within_s=1e-3):
+def assert_alike(first, second, within_s=1e-3, within=5e-3):
     assert first[["station_id", "phase"]].equals(second[["station_id", "phase"]])
     apart_s = (first["time"] - second["time"]).dt.total_seconds().abs()
     assert apart_s.max() <= within_s
-    np.testing.assert_allclose(first["probability"], second["probability"], atol=5e-3)
+    np.testing.assert_allclose(first["probability"], second["probability"], atol=within)
 
 
 @pytest.fixture(scope="module")
@@ -179,10 +179,11 @@ def test_picks_shift_with_the_data(listening, stream, stations, together):
 
 
 @pytest.mark.slow
-def test_picks_do_not_depend_on_where_the_streams_begin(listening, stream, stations, together):
-    """With so few windows for the second look as here, to within some hundredths of a second."""
-    found = picks(listening, stream.copy().trim(START + 3.37), stations)
-    assert_alike(found, together, within_s=0.05)
+def test_picks_do_not_depend_on_where_the_streams_begin(listening, stream, stations):
+    """With a quarter of the windows for the second look, to within some hundredths of a second."""
+    begun_later = stream.copy().trim(START + 3.37)
+    first, second = (picks(listening, s, stations, refine_shifts=4) for s in (stream, begun_later))
+    assert_alike(first, second, within_s=0.05, within=0.03)
 
 
 def test_a_station_without_a_place_is_picked_alone_and_told(listening, stream, stations, alone):
