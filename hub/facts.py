@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 
 from ..eval.out_of_distribution import FILE as ORDINARY_WINDOWS
 from ..foundation.contract import InputContract
-from ..heads.model_folder import ADAPTER_SETTINGS, ModelFolder
+from ..heads.model_folder import ADAPTER_SETTINGS, BUNDLED_FOLDER, ModelFolder
 
 EVALUATED = ("table", "false_picks", "detection", "num_windows", "num_events", "num_stations")
 
@@ -76,8 +76,11 @@ class ModelFacts:
 
     @property
     def base_folder(self) -> Path | None:
-        """Where the base lies on this computer; a relative path may count from the model's own folder."""
-        places = [Path(self.base), self.folder / self.base] if self.base else []
+        """Where the base lies on this computer; a relative path may count from the model's own folder.
+
+        A model that comes with seisfm lies where the others do.
+        """
+        places = [Path(self.base), self.folder / self.base, BUNDLED_FOLDER / self.base] if self.base else []
         return next((place for place in places if place.is_dir()), None)
 
     @property
@@ -152,6 +155,7 @@ def _sources(training: dict[str, Any], stage: str) -> Iterator[DataFact]:
         kind = source.get("kind", "archive")
         num_events, part = source.get("num_events"), source.get("part")
         amount = f"{num_events} events" if num_events else "all records"
+        amount = "endless networks" if source.get("networks") else amount
         yield DataFact(
             name="seisfm.data.synthesis" if kind == "synthetic" else Path(str(source.get("path"))).name,
             kind=kind,
@@ -165,6 +169,8 @@ def _described(settings: Any) -> Iterator[dict[str, Any]]:
     if isinstance(settings, dict) and "kind" in settings and ("path" in settings or "synthesis" in settings):
         yield settings
     elif isinstance(settings, dict):
+        if isinstance(settings.get("synthetic"), dict):
+            yield {"kind": "synthetic", "networks": True}
         if isinstance(settings.get("archive"), str):
             yield {"kind": "archive", "path": settings["archive"], "licence": settings.get("licence")}
         for key, value in settings.items():

@@ -21,7 +21,7 @@ load_mechanism = MechanismHead.from_pretrained
 
 
 def test_what_comes_along():
-    assert bundled_models() == ["seisfm-mechanism", "seisfm-tiny"]
+    assert bundled_models() == ["seisfm-mechanism", "seisfm-network", "seisfm-tiny"]
 
 
 def test_a_bundled_model_is_small():
@@ -47,7 +47,8 @@ def test_the_small_model_picks_from_its_folder():
 
 
 @pytest.mark.parametrize(
-    ("name", "load"), [("seisfm-tiny", load_model), ("seisfm-mechanism", load_mechanism)]
+    ("name", "load"),
+    [("seisfm-tiny", load_model), ("seisfm-network", load_model), ("seisfm-mechanism", load_mechanism)],
 )
 def test_a_bundled_model_opens_by_its_name_with_the_bits_of_its_file(name, load):
     model = load(name)
@@ -56,6 +57,14 @@ def test_a_bundled_model_opens_by_its_name_with_the_bits_of_its_file(name, load)
     assert all(torch.equal(tensor, saved[key]) for key, tensor in model.state_dict().items())
     with pytest.raises(ValueError, match="comes with seisfm: leave it out"):
         ModelFolder.find(name, revision="main")
+
+
+def test_the_network_model_is_the_tiny_one_with_ears():
+    tiny, network = load_model("seisfm-tiny"), load_model("seisfm-network")
+    ears = {name for name in network.state_dict() if name.startswith("heads.picking.exchange.")}
+    assert network.state_dict().keys() - ears == tiny.state_dict().keys()
+    assert all(torch.equal(tensor, network.state_dict()[key]) for key, tensor in tiny.state_dict().items())
+    assert network.config.calibration == tiny.config.calibration
 
 
 def test_a_folder_of_the_user_goes_before_a_bundled_model(tmp_path, monkeypatch):

@@ -177,6 +177,14 @@ def test_the_card_names_the_data_of_the_base(model_dir: Path, tmp_path: Path) ->
     assert "made from `base`" in str(make_card(facts, licence="mit"))
 
 
+def test_the_card_knows_networks_and_a_base_that_comes_along(model_dir: Path) -> None:
+    networks = [{"synthetic": {"stations": [4, 12]}, "seed": 0}]
+    describe(model_dir, training={"base": "seisfm-tiny", "networks": networks})
+    own, *of_base = read_facts(model_dir).data()
+    assert (own.kind, own.amount, own.stage) == ("synthetic", "endless networks", "training")
+    assert "ncedc_phasenet" in {fact.name for fact in of_base}
+
+
 def test_a_model_without_a_run_is_said_to_be_unknown(model_dir: Path) -> None:
     (model_dir / "training.yaml").unlink()
     (model_dir / "metrics.json").unlink()
