@@ -30,6 +30,11 @@ result = picker.classify(obspy.read("day.mseed"))
 print(result.picks.frame, result.skipped)
 """
 
+USE_NETWORK_PICKER = USE_PICKER.replace(
+    'obspy.read("day.mseed"))',
+    'obspy.read("day.mseed"), stations="stations.xml")  # of a whole network, which it listens to',
+)
+
 USE_MODEL = """\
 import seisfm
 
@@ -121,6 +126,8 @@ def _what(facts: ModelFacts) -> str:
 
 def _use(facts: ModelFacts) -> str:
     code = USE_PICKER if "picking" in facts.heads else USE_MODEL if facts.heads else USE_ENCODER
+    if (facts.heads.get("picking") or {}).get("network"):
+        code = USE_NETWORK_PICKER
     return "```python\n" + code.format(name=facts.name) + "```"
 
 

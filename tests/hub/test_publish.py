@@ -185,6 +185,14 @@ def test_the_card_knows_networks_and_a_base_that_comes_along(model_dir: Path) ->
     assert "ncedc_phasenet" in {fact.name for fact in of_base}
 
 
+def test_the_card_of_a_listening_picker_asks_for_stations(model_dir: Path) -> None:
+    config = json.loads((model_dir / "config.json").read_text())
+    assert "stations=" not in str(make_card(read_facts(model_dir), licence="mit", data_licence="mit"))
+    config["heads"]["picking"] = {"network": {"num_layers": 2}}
+    (model_dir / "config.json").write_text(json.dumps(config))
+    assert "stations=" in str(make_card(read_facts(model_dir), licence="mit", data_licence="mit"))
+
+
 def test_a_model_without_a_run_is_said_to_be_unknown(model_dir: Path) -> None:
     (model_dir / "training.yaml").unlink()
     (model_dir / "metrics.json").unlink()
