@@ -32,7 +32,7 @@ print(result.picks.frame, result.skipped)
 
 USE_NETWORK_PICKER = USE_PICKER.replace(
     'obspy.read("day.mseed"))',
-    'obspy.read("day.mseed"), stations="stations.xml")  # of a whole network, which it listens to',
+    'obspy.read("day.mseed"), stations="stations.xml")  # of many stations',
 )
 
 USE_MODEL = """\
