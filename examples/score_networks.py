@@ -3,8 +3,9 @@
     python examples/score_networks.py --out runs/network_scores --model seisfm-tiny seisfm-network
 
 Scored at low signal-to-noise ratios and on windows of noise, with the thresholds of the best F1 on a third
-lot of networks. Of the second model also the difference to the first is told, with an interval over networks,
-and the network at which it leads by most picks is drawn.
+lot of networks, or with those that the models recommend (`recommended=true`). Of the second model also the
+difference to the first is told, with an interval over networks, and the network at which it leads most
+is drawn.
 """
 
 import argparse
@@ -22,7 +23,7 @@ from seisfm.eval.figures import new_figure
 from seisfm.eval.peaks import join_picks, pick_peaks
 from seisfm.eval.pick_metrics import count_picks, match_picks, precision_recall_f1
 from seisfm.eval.scored_windows import ScoredWindows
-from seisfm.heads.task_model import load_model
+from seisfm.heads.task_model import load_model, pick_calibration
 
 PHASES = ("P", "S")
 TOLERANCES_S = (0.1, 0.5)
@@ -37,12 +38,14 @@ QUIET = {"synthesis": {"sources": {"types": dict.fromkeys(TYPES, 0.0) | {"noise"
 class ScoresConfig:
     """seed: of the networks, of which a training with the same seed sees none.
 
-    test_networks: half as many more choose the thresholds. window_s: length of their windows.
+    test_networks: half as many more choose the thresholds, those of the best F1 at 0.5 s.
+    recommended: take the thresholds that the models recommend instead. window_s: length of the windows.
     """
 
     seed: int = 0
     test_networks: int = 120
     window_s: float = 24.0
+    recommended: bool = False
 
 
 def networks_of(settings, config, seed):
@@ -188,7 +191,11 @@ def evaluate(models, config):
     noise = held_out(networks_of(QUIET, config, 30_000 + config.seed), config.test_networks)
     scores, recalls, others, chosen = [], [], {}, []
     for name, model in models.items():
-        thresholds = best_thresholds(answers_of(model, development)[0], development)
+        if config.recommended:
+            known = pick_calibration(model)
+            thresholds = {"P": known.p_threshold, "S": known.s_threshold}
+        else:
+            thresholds = best_thresholds(answers_of(model, development)[0], development)
         picks, origins = answers_of(model, windows)
         picks = picks.above(thresholds)
         chosen.append(picks)
@@ -221,9 +228,8 @@ def draw_section(models, others, windows, path):
     for axis, (name, model) in zip(np.ravel(axes), models.items(), strict=True):
         for place, trace in enumerate(batch.waveform[:, 0].numpy()):
             fast = trace - np.convolve(trace, np.ones(50) / 50, mode="same")
-            axis.plot(
-                time_s, place + 0.4 * fast / max(np.nanmax(np.abs(fast)), 1e-30), color="#22262b", lw=0.4
-            )
+            size = np.abs(fast[np.isfinite(fast)]).max(initial=1e-30)
+            axis.plot(time_s, place + 0.4 * fast / size, color="#22262b", lw=0.4)
         picks = _picks(model, batch, others[name]["thresholds"])
         for phase, color in zip(PHASES, ("#0072b2", "#d55e00"), strict=True):
             own = picks.of_phase(phase)
