@@ -219,8 +219,9 @@ def _vertical(archive: Archive, station: dict, start_s: float, end_s: float) -> 
     kind = {(trace.id, trace.stats.sampling_rate) for trace in stream[:1]}
     spans = [t for t in stream.split() if t.stats.npts > 1 and (t.id, t.stats.sampling_rate) in kind]
     for trace in spans:
-        trace.data = trace.data.astype(np.float32)
-        trace.detrend("linear").filter("highpass", freq=HIGHPASS_HZ)
+        # Begun at zero: a step there would swing longer and larger than what is looked for.
+        trace.data = (trace.data - trace.data[0]).astype(np.float32)
+        trace.filter("highpass", freq=HIGHPASS_HZ)
     return obspy.Stream(spans).merge(method=1, fill_value=np.nan)[0] if spans else None
 
 
