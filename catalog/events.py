@@ -28,13 +28,16 @@ EVENT_COLUMNS = (
     "num_p",
     "num_s",
 )
-_OF_SOLUTION = (
+MECHANISM_ANGLES = (
     "strike_deg",
     "dip_deg",
     "rake_deg",
     "auxiliary_strike_deg",
     "auxiliary_dip_deg",
     "auxiliary_rake_deg",
+)
+_OF_SOLUTION = (
+    *MECHANISM_ANGLES,
     "mechanism_error_deg",
     "polarity_misfit",
     "ratio_misfit_log10",

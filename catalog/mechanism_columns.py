@@ -11,15 +11,7 @@ from ..data.mechanism.double_couple import auxiliary_planes, couple_tensors, fau
 from ..data.mechanism.radiation import log10_sp_ratio, p_radiation, ray_products, rays_of
 from ..eval.mechanism.first_motions import FirstMotions, azimuthal_gap_deg
 from ..eval.mechanism.quality import weighted_misfit
-
-ANGLES = (
-    "strike_deg",
-    "dip_deg",
-    "rake_deg",
-    "auxiliary_strike_deg",
-    "auxiliary_dip_deg",
-    "auxiliary_rake_deg",
-)
+from .events import MECHANISM_ANGLES
 
 
 def columns_of(motions: FirstMotions, mechanism_deg: Sequence[float]) -> dict[str, Any]:
@@ -30,7 +22,7 @@ def columns_of(motions: FirstMotions, mechanism_deg: Sequence[float]) -> dict[st
     misfit, station_ratio = weighted_misfit(motions, p_radiation(products, tensor)[:, 0])
     off = (log10_sp_ratio(products, tensor)[:, 0] - motions.log10_sp_ratio).abs()
     angles_deg = [*mechanism.tolist(), *auxiliary_planes(mechanism).tolist()]
-    return dict(zip(ANGLES, angles_deg, strict=True)) | {
+    return dict(zip(MECHANISM_ANGLES, angles_deg, strict=True)) | {
         "polarity_misfit": misfit,
         "polarity_gap_deg": azimuthal_gap_deg(motions.azimuth_deg[0, motions.polarity != 0]),
         "station_ratio": station_ratio,
