@@ -19,6 +19,7 @@ import torch
 from seisfm.configs.loader import build_config
 from seisfm.data.synthesis.network_windows import NetworkWindowsConfig, SyntheticNetworks
 from seisfm.eval.bootstrap import bootstrap_interval, sums_by_event
+from seisfm.eval.classification_metrics import reliability
 from seisfm.eval.figures import new_figure
 from seisfm.eval.peaks import join_picks, pick_peaks
 from seisfm.eval.pick_metrics import count_picks, match_picks, precision_recall_f1
@@ -129,6 +130,18 @@ def difference_rows(picks, windows):
     return rows
 
 
+def honesty(picks, windows):
+    """How far each phase's picks above the lowest threshold are from as true as they say."""
+    told = {}
+    for phase in PHASES:
+        truth, own = windows.truth(phase), picks.of_phase(phase)
+        judged = truth.labelled[own.window]
+        right = match_picks(truth, own.window, own.time_s, 0.5).arrival[judged] >= 0
+        error = reliability(own.probability[judged], right).expected_calibration_error
+        told[phase] = {"expected_calibration_error": error, "n": int(judged.sum())}
+    return told
+
+
 def found_within(picks, windows, phase, tolerance_s=0.5):
     """Of each listed arrival: which window it is in, whether it counts, and whether it was found."""
     truth, own = windows.truth(phase), picks.of_phase(phase)
@@ -196,8 +209,8 @@ def evaluate(models, config):
             thresholds = {"P": known.p_threshold, "S": known.s_threshold}
         else:
             thresholds = best_thresholds(answers_of(model, development)[0], development)
-        picks, origins = answers_of(model, windows)
-        picks = picks.above(thresholds)
+        found, origins = answers_of(model, windows)
+        picks = found.above(thresholds)
         chosen.append(picks)
         scores += score_rows(name, picks, windows)
         recalls += recall_by_snr(name, picks, windows)
@@ -212,6 +225,7 @@ def evaluate(models, config):
             "n_both": int(whole[:, 1].sum()),
             "false_picks_per_station_hour": {p: len(false.of_phase(p)) / hours for p in PHASES},
             "noise_station_hours": hours,
+            "honesty": honesty(found, windows),
         } | origin_errors(origins, windows)
     others[list(models)[-1]]["f1_above_the_other"] = difference_rows(chosen, windows)
     return windows, pd.DataFrame(scores), pd.DataFrame(recalls), others
